@@ -1,0 +1,54 @@
+/* tcp.h: the TCP header (RFC 9293 3.1) and the parsed segment everything above works with.
+ */
+#ifndef UT_WIRE_TCP_H
+#define UT_WIRE_TCP_H
+
+#include "wire/addr.h"
+#include "wire/tcp_opt.h"
+
+#define TCP_HEADER_LEN 20
+#define TCP_MAX_HEADER_LEN 60
+
+enum tcp_flag {
+    TCP_FIN = 0x01,
+    TCP_SYN = 0x02,
+    TCP_RST = 0x04,
+    TCP_PSH = 0x08,
+    TCP_ACK = 0x10,
+    TCP_URG = 0x20,
+    TCP_ECE = 0x40,
+    TCP_CWR = 0x80,
+};
+
+struct tcp_seg {
+    uint16_t sport, dport;
+    uint8_t flags;
+    uint8_t ip_ecn;    /* low two bits of the IP header's traffic class; set by the caller */
+    uint16_t wnd;      /* as on the wire, unscaled */
+    uint16_t urp;
+    uint16_t gso_size; /* payload bytes of each original segment when the link merged some, else 0 */
+    seq32 seq, ack;
+    const uint8_t *data;
+    uint32_t len;      /* payload bytes; SYN and FIN not counted */
+    struct tcp_opts opt;
+};
+
+/* Header length and options checked, nothing about addresses or checksum. */
+enum drop_reason tcp_parse(const uint8_t *p, size_t len, struct tcp_seg *out);
+/* The checksum over pseudo-header and segment is right. */
+bool tcp_checksum_ok(const struct ipaddr *src, const struct ipaddr *dst, const uint8_t *p,
+                     size_t len);
+/* Writes header and options of *s with a zero checksum field; returns the header length. */
+size_t tcp_write(uint8_t *to, const struct tcp_seg *s);
+/* Stores the final checksum in the header at `tcp` (header_len long): `payload_sum` is the
+ * unfolded sum of the payload. */
+void tcp_checksum_set(uint8_t *tcp, size_t header_len, uint32_t payload_len, uint32_t payload_sum,
+                      const struct ipaddr *src, const struct ipaddr *dst);
+/* Stores the pseudo-header sum only, for a link that completes it (NEEDS_CSUM): `len` is the
+ * length of header plus payload. */
+void tcp_checksum_partial(uint8_t *tcp, uint32_t len, const struct ipaddr *src,
+                          const struct ipaddr *dst);
+
+#define TCP_CHECKSUM_OFFSET 16
+
+#endif
