@@ -1,0 +1,34 @@
+/* env.h: what all connections of a stack share: parameters, memory, randomness, counters.
+ *
+ * tcp/ takes everything that differs between a test and production from here or from arguments
+ * (rule 4). The stack fills it and outlives every tcb.
+ */
+#ifndef UT_TCP_ENV_H
+#define UT_TCP_ENV_H
+
+#include "base/drops.h"
+#include "base/pool.h"
+#include "base/rand.h"
+#include "base/ring.h"
+#include "base/time.h"
+#include "tcp/state.h"
+
+struct tcp_params {
+    ns_t msl, rto_initial, rto_min, rto_max, delack, user_timeout, connect_timeout, orphan_timeout;
+    uint32_t synack_retries;
+    uint32_t challenge_ack_limit; /* per connection and second */
+    bool use_timestamps, use_window_scale, use_sack, nodelay;
+};
+
+struct tcp_env {
+    struct tcp_params params;
+    struct ring_cache snd_rings, rcv_rings;
+    struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
+    struct rand *rand;
+    struct tcp_moves moves;
+    uint64_t drops[DROP_COUNT];
+};
+
+static inline void tcp_count_drop(struct tcp_env *env, enum drop_reason r) { env->drops[r]++; }
+
+#endif

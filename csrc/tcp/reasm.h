@@ -1,0 +1,49 @@
+/* reasm.h: received bytes at their final place in one ring, in order or not.
+ *
+ *      read        nxt                                     read + limit
+ *       |-- readable --|....|== run ==|.....|= run =|.........|
+ *                        holes           out of order (trouble->runs)
+ *
+ *   1. read <= nxt <= read + limit, limit <= ring capacity
+ *   2. every out-of-order run lies within (nxt, read + limit)
+ *   3. the ring is open exactly while bytes are readable, out of order, or lent to the user
+ *   4. what lies at an offset is never overwritten: the first arrival wins (RFC 9293 3.10.7.4 lets
+ *      us choose; conformance.md attack 37)
+ *   5. offset 0 is the byte after the peer's SYN: sequence number irs + 1
+ */
+#ifndef UT_TCP_REASM_H
+#define UT_TCP_REASM_H
+
+#include "base/drops.h"
+#include "base/ranges.h"
+#include "base/ring.h"
+
+struct reasm {
+    struct ring ring;
+    uint64_t read, nxt;
+    uint32_t limit;
+    uint32_t lent; /* bytes from `read` the user may be looking at */
+};
+
+static inline uint32_t reasm_readable(const struct reasm *r) { return (uint32_t)(r->nxt - r->read); }
+/* Room from nxt to the right edge. */
+static inline uint32_t reasm_window(const struct reasm *r)
+{
+    uint32_t held = reasm_readable(r);
+    return held < r->limit ? r->limit - held : 0;
+}
+/* Writes [offset, offset + len), which lies within [nxt, read + limit), and advances nxt over what is
+ * now contiguous. `runs` is NULL when nothing is out of order and offset == nxt. DROP_none, or why
+ * not (no memory, no room for one more run). */
+enum drop_reason reasm_insert(struct reasm *r, struct ring_cache *c, struct ranges *runs,
+                              uint64_t offset, const uint8_t *data, uint32_t len);
+/* Contiguous readable bytes, at most `max`; *at is set. */
+uint32_t reasm_peek(const struct reasm *r, const struct ring_cache *c, uint32_t max, uint8_t **at);
+/* Copies and consumes up to `max` bytes; returns how many. */
+uint32_t reasm_take(struct reasm *r, struct ring_cache *c, const struct ranges *runs, void *to,
+                    uint32_t max);
+void reasm_consume(struct reasm *r, struct ring_cache *c, const struct ranges *runs, uint32_t len);
+void reasm_free_all(struct reasm *r, struct ring_cache *c);
+void reasm_check(const struct reasm *r, const struct ranges *runs);
+
+#endif

@@ -1,0 +1,26 @@
+/* rtt.h: round-trip time and retransmission time-out (RFC 6298), one timed segment at a time.
+ */
+#ifndef UT_TCP_RTT_H
+#define UT_TCP_RTT_H
+
+#include "base/seq32.h"
+#include "base/time.h"
+
+#define RTT_GRANULARITY NS_PER_MS /* G of RFC 6298 2: what our timers resolve at worst */
+
+struct tcp_rtt {
+    ns_t srtt, rttvar, rto, min;
+    ns_t timed_since; /* when the timed segment left; TIME_NEVER = none is timed */
+    seq32 timed_seq;  /* an ACK beyond this ends the measurement */
+    uint8_t backoff;  /* doublings in force */
+};
+
+void rtt_init(struct tcp_rtt *r, ns_t rto_initial);
+/* RFC 6298 2.2, 2.3: a valid sample; ends any back-off. */
+void rtt_on_sample(struct tcp_rtt *r, ns_t sample, ns_t rto_min, ns_t rto_max);
+/* RFC 6298 5.5. */
+void rtt_back_off(struct tcp_rtt *r);
+/* rto with back-off, at most rto_max. */
+ns_t rtt_timeout(const struct tcp_rtt *r, ns_t rto_max);
+
+#endif

@@ -1,0 +1,152 @@
+/* tcb.h: the transmission control block (RFC 9293 3.3.1): one connection, all its variables.
+ *
+ *            1         2          3          4                    1          2          3
+ *       ----------|----------|----------|----------      ----------|----------|----------
+ *              SND.UNA    SND.NXT    SND.UNA                    RCV.NXT    RCV.NXT
+ *                                   +SND.WND                              +RCV.WND
+ *
+ *   1. iss <= snd_una <= snd_nxt <= snd_max, modulo 2^32; snd_max is the highest ever sent
+ *   2. sendq.una is the stream offset of snd_una once the SYN is acknowledged
+ *   3. rcv_nxt never passes rcv_adv, the right edge offered; rcv_adv never moves left
+ *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is closed
+ *      and nothing is in flight: then kind PERSIST
+ *   5. trouble exists exactly while something is out of order or SACKed
+ *
+ * Stream offsets (64 bits, see sendq.h and reasm.h) do the bookkeeping; sequence numbers (32 bits)
+ * are what the wire says.
+ */
+#ifndef UT_TCP_TCB_H
+#define UT_TCP_TCB_H
+
+#include "tcp/cc.h"
+#include "tcp/env.h"
+#include "tcp/reasm.h"
+#include "tcp/rtt.h"
+#include "tcp/sendq.h"
+#include "tcp/seq.h"
+
+/* Told to the user; numbers equal UT_READABLE ... of include/usertcp.h. */
+enum tcp_event {
+    TCP_EV_READABLE = 1,
+    TCP_EV_WRITABLE = 2,
+    TCP_EV_CONNECTED = 4,
+    TCP_EV_CLOSED = 8,
+    TCP_EV_URGENT = 32,
+    TCP_EV_ALL_SENT = 64,
+};
+
+enum tcp_rexmt_kind { REXMT_NONE, REXMT_DATA, REXMT_PERSIST };
+
+enum tcp_recovery_mode {
+    RECOVERY_NONE,
+    RECOVERY_FAST, /* RFC 6675 5, RFC 6582 3.2 */
+    RECOVERY_RTO,  /* after a time-out, until recovery_point is passed */
+};
+
+/* What only a connection with losses or reordering needs; from env->trouble. */
+struct tcp_trouble {
+    struct ranges runs;   /* received out of order: reasm.h */
+    struct ranges sacked; /* reported by the peer: sack.h */
+    uint64_t newest;      /* offset within the run that arrived last (RFC 2018 4) */
+};
+
+struct tcb {
+    struct tcp_env *env;
+    struct tcp_trouble *trouble;
+    uint32_t trouble_index;
+    uint8_t state; /* enum tcp_state; tcp_set_state only */
+    uint8_t events; /* enum tcp_event, not yet told */
+    uint8_t recovery_mode;
+    uint8_t rexmt_kind;
+    int error; /* enum ut_error, why it is CLOSED */
+
+    /* what was agreed */
+    bool passive : 1;        /* RFC 9293 MUST-11: from a listener */
+    bool ts_ok : 1;          /* RFC 7323 3.2 */
+    bool sack_ok : 1;        /* RFC 2018 2 */
+    bool wscale_ok : 1;      /* RFC 7323 2.2 */
+    /* what is to be done */
+    bool ack_now : 1;        /* an ACK leaves with the next output, data or not */
+    bool syn_queued : 1;     /* a SYN (or SYN,ACK) is to be sent (again) */
+    bool fin_queued : 1;     /* the user closed: FIN follows the last byte */
+    bool fin_sent : 1;
+    bool probe_now : 1;      /* a zero-window probe is due */
+    bool rexmt_now : 1;      /* the segment at snd_una is due again, whatever cwnd says */
+    bool nodelay : 1;
+    bool user_gone : 1;      /* closed by its user: an orphan */
+    bool was_cwnd_limited : 1;
+    bool fin_received : 1;
+    bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
+    bool write_blocked : 1;  /* the user was told WOULD_BLOCK and waits for TCP_EV_WRITABLE */
+    bool syn_retransmitted : 1;
+    bool r1_reported : 1;
+
+    uint8_t snd_wscale, rcv_wscale;
+    uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
+    uint16_t rcv_mss; /* what we announced */
+    uint16_t path_mss; /* the link's limit: mtu - IP header - TCP header */
+    uint8_t dup_acks;
+    uint8_t syn_tries;
+
+    /* RFC 9293 3.3.1, send */
+    seq32 iss, snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2, snd_up;
+    uint32_t snd_wnd, max_snd_wnd;
+    /* receive */
+    seq32 irs, rcv_nxt, rcv_adv, rcv_up, last_ack_sent;
+    uint32_t rcv_wnd; /* as last offered */
+    /* RFC 7323 */
+    uint32_t ts_offset, ts_recent;
+    ns_t ts_recent_at;
+
+    /* recovery.h; stream offsets */
+    uint64_t recovery_point, high_rxt, lost_below;
+    uint32_t reno_sacked; /* without SACK: bytes that duplicate ACKs say have left */
+    seq32 fin_seq;        /* valid when fin_sent */
+
+    struct sendq sendq;
+    struct reasm reasm;
+    struct tcp_cc cc;
+    struct tcp_rtt rtt;
+
+    /* timers: absolute; the stack keys one node by the earliest (timers.h) */
+    ns_t rexmt_deadline, delack_deadline, wait_deadline;
+    ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from it */
+    ns_t last_sent;   /* for restart after idle */
+    ns_t user_timeout;
+    ns_t challenge_since;
+    uint32_t challenge_count;
+    uint32_t snd_lowat;
+
+    /* counters, for the snapshot */
+    uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint64_t segs_out, segs_in, data_segs_out, data_segs_in, bytes_retransmitted;
+};
+
+/* A CLOSED connection with its parameters: path_mss = MTU less the headers without options. */
+void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, uint16_t path_mss, uint32_t ts_offset);
+/* Gives back rings and trouble. The state must be CLOSED or TIME-WAIT. */
+void tcb_fini(struct tcb *t);
+/* Takes trouble from the pool if there is none; NULL when there is none to be had. */
+struct tcp_trouble *tcb_trouble(struct tcb *t);
+/* Gives it back when it holds nothing. */
+void tcb_trouble_release(struct tcb *t);
+/* Asserts the invariants above (test builds). */
+void tcb_check(const struct tcb *t);
+
+/* Stream offset of a sequence number near snd_una, and back; the SYN must be acknowledged. */
+static inline uint64_t tcb_snd_offset(const struct tcb *t, seq32 s)
+{
+    return t->sendq.una + (uint64_t)(int64_t)seq_diff(s, t->snd_una);
+}
+static inline seq32 tcb_snd_seq(const struct tcb *t, uint64_t offset)
+{
+    return seq_add(t->iss, (uint32_t)(offset + 1));
+}
+/* Bytes (sequence space) sent and not cumulatively acknowledged. */
+static inline uint32_t tcb_flight(const struct tcb *t) { return seq_len(t->snd_max, t->snd_una); }
+static inline bool tcb_fin_acked(const struct tcb *t)
+{
+    return t->fin_sent && seq_gt(t->snd_una, t->fin_seq);
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* timers.h: arming and clearing the deadlines of a connection; the stack asks for the earliest.
+ */
+#ifndef UT_TCP_TIMERS_H
+#define UT_TCP_TIMERS_H
+
+#include "tcp/tcb.h"
+
+/* When tcp_timeout must be called; TIME_NEVER = no timer runs. */
+static inline ns_t timers_next(const struct tcb *t)
+{
+    return u64_min(t->rexmt_deadline, u64_min(t->delack_deadline, t->wait_deadline));
+}
+/* RFC 6298 5.1: starts the retransmission timer if it does not run. */
+void timers_start_rexmt(struct tcb *t, ns_t now);
+/* RFC 6298 5.3: restarts it. */
+void timers_restart_rexmt(struct tcb *t, ns_t now);
+void timers_start_persist(struct tcb *t, ns_t now);
+void timers_stop_rexmt(struct tcb *t);
+void timers_stop_all(struct tcb *t);
+
+#endif
