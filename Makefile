@@ -1,0 +1,169 @@
+# `make help` lists the targets. `make demo` and `make test` need git, make, gcc, python3 (with venv
+# and headers) and curl; they set up everything else by themselves, in .venv and build/.
+
+PYTHON ?= python3
+ARGS ?=
+TIME ?= 30
+CLANG ?= clang
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# Another interpreter gets its own environment: .venv-3.12 for PYTHON=python3.12.
+ifeq ($(origin PYTHON),file)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys, sysconfig as s; print("%d.%d" % sys.version_info[:2] + ("t" if s.get_config_var("Py_GIL_DISABLED") else ""))')
+endif
+PY := $(VENV)/bin/python
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+C_LAYERS := base wire tcp ip link stack api
+C_SOURCES := $(wildcard $(C_LAYERS:%=csrc/%/*.c))
+C_HEADERS := $(wildcard $(C_LAYERS:%=csrc/%/*.h) csrc/include/*.h)
+C_INPUTS := $(C_SOURCES) $(C_HEADERS) $(wildcard csrc/*/*.def)
+
+# -- set-up ---------------------------------------------------------------------------------------
+
+INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable
+
+# Set-up talks on stderr only: the standard output belongs to the target.
+$(VENV)/.made:
+	@echo "making $(VENV) with $(PYTHON)" >&2
+	@$(PYTHON) -m venv $(VENV) >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24' 'setuptools>=77' 'cffi>=2.0' >&2
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml
+	@echo "installing usertcp into $(VENV)" >&2
+	@$(INSTALL) . >&2
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	@echo "installing usertcp[test,trio] into $(VENV)" >&2
+	@UT_WHITEBOX=1 $(INSTALL) '.[test,trio]' >&2
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.made pyproject.toml
+	@echo "installing usertcp[bench] into $(VENV)" >&2
+	@$(INSTALL) '.[bench]' >&2
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "installing usertcp[dev] into $(VENV)" >&2
+	@UT_WHITEBOX=1 $(INSTALL) '.[dev]' >&2
+	@touch $@ $(VENV)/.run $(VENV)/.test $(VENV)/.bench
+
+# The modules in src/usertcp; only what changed is compiled. A failed compilation is tried again.
+BUILD_EXT = $(PY) setup.py --quiet build_ext --inplace
+$(VENV)/.ext: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.run
+	@$(BUILD_EXT) >&2
+	@touch $@
+$(VENV)/.ext-test: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.test
+	@UT_WHITEBOX=1 $(BUILD_EXT) >&2
+	@touch $@ $(VENV)/.ext
+
+.PHONY: build ext
+build: $(VENV)/.test $(VENV)/.ext-test ## make .venv with the test tools and build the engine in place
+ext: $(VENV)/.ext-test ## rebuild the compiled modules after a change in csrc/ (seconds)
+
+# -- for everyone ---------------------------------------------------------------------------------
+
+.PHONY: help demo test bench docs
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.run $(VENV)/.ext ## real TCP in a private network, checked (ARGS=--json for a machine)
+	@$(PY) -m usertcp demo $(ARGS)
+
+test: build ## the whole suite (ARGS="-k name" and the like)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal -q $(ARGS)
+
+bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
+	@$(PY) benchmarks/against_kernel.py $(ARGS)
+
+docs: $(VENV)/.dev ## the documentation as a site in build/site
+	@$(PY) -m mkdocs build --quiet --strict --site-dir build/site
+
+# -- for developers -------------------------------------------------------------------------------
+
+.PHONY: check lint lint-c lint-python types format san fuzz fuzz-build instructions demo-check wheel
+.PHONY: test-all-pythons clean
+check: ## everything CI runs
+	@tools/check
+
+C_WARN := -std=gnu11 -D_GNU_SOURCE -Icsrc -pthread -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror
+
+lint: lint-python lint-c ## style and warnings, Python and C
+lint-python: $(VENV)/.dev
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --quiet --check .
+# Every file alone, headers too: each must include what it needs. With optimisation, since gcc finds
+# uses of uninitialised variables only then.
+lint-c: $(VENV)/.dev
+	@$(VENV)/bin/clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
+	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -c {} -o /dev/null
+	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -DUT_CHECKS=1 -c {} -o /dev/null
+	@printf '%s\n' $(C_HEADERS) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -Wno-unused-function -fsyntax-only -x c {}
+	@if command -v $(CLANG) >/dev/null; then \
+	  printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} $(CLANG) $(C_WARN) -fsyntax-only {}; \
+	else echo "lint-c: no $(CLANG) here, gcc only" >&2; fi
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(PY) -m mypy
+
+format: $(VENV)/.dev ## ruff and clang-format, in place
+	@$(PY) -m ruff check --quiet --fix-only .
+	@$(PY) -m ruff format --quiet .
+	@$(VENV)/bin/clang-format -i $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
+
+# A second copy of the package under build/san, so that the ordinary one stays as it is.
+SAN := build/san
+SAN_ENV = PYTHONPATH=$(SAN)/lib PYTHONMALLOC=malloc \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+san: $(VENV)/.test ## the whole suite with AddressSanitizer and UndefinedBehaviorSanitizer
+	@rm -rf $(SAN)/lib && mkdir -p $(SAN)/lib && cp -r src/usertcp $(SAN)/lib/
+	@rm -f $(SAN)/lib/usertcp/*.so
+	@CC=gcc UT_WHITEBOX=1 UT_SANITIZE=address,undefined $(PY) setup.py --quiet build_ext \
+	  --build-lib $(SAN)/lib >&2
+	@$(SAN_ENV) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -p no:cacheprovider $(ARGS)
+
+# libFuzzer targets: each tests/fuzz/fuzz_NAME.c with the whole engine; corpus/NAME and NAME.dict.
+FUZZ := build/fuzz
+FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -Icsrc -Itests/fuzz -DUT_CHECKS=1 -O1 -g -pthread -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,$(FUZZ)/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJECTS := $(patsubst csrc/%.c,$(FUZZ)/csrc/%.o,$(C_SOURCES))
+FUZZ_COMMON := $(patsubst %.c,$(FUZZ)/%.o,$(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)))
+$(FUZZ)/csrc/%.o: csrc/%.c
+	@mkdir -p $(@D)
+	@$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+$(FUZZ)/tests/fuzz/%.o: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	@$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -c $< -o $@
+$(FUZZ)/fuzz_%: $(FUZZ)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(FUZZ_OBJECTS)
+	@$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@
+-include $(FUZZ_OBJECTS:.o=.d) $(wildcard $(FUZZ)/tests/fuzz/*.d)
+.SECONDARY:
+
+fuzz-build: $(FUZZ_TARGETS)
+fuzz: ## every fuzz target for TIME seconds (TIME=30)
+	@$(MAKE) -j$(JOBS) fuzz-build
+	@tools/fuzz --seconds $(TIME) --jobs $(JOBS)
+
+instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budget
+	@$(PY) benchmarks/instructions.py --check $(ARGS)
+
+wheel: $(VENV)/.made ## an abi3 wheel in dist/
+	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . >&2
+
+test-all-pythons: ## the suite, installed from a wheel, on every CPython >= 3.11 of this machine
+	@tools/all-pythons $(ARGS)
+
+clean: ## remove what was built (not the environments)
+	@rm -rf build dist site src/*.egg-info
+	@find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@rm -f src/usertcp/_core*.so src/usertcp/_whitebox*.so .venv*/.ext .venv*/.ext-test
