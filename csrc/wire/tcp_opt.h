@@ -6,6 +6,7 @@
 #ifndef UT_WIRE_TCP_OPT_H
 #define UT_WIRE_TCP_OPT_H
 
+#include "base/base.h"
 #include "base/drops.h"
 #include "base/seq32.h"
 
