@@ -55,14 +55,18 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@UT_WHITEBOX=1 $(INSTALL) '.[dev]' >&2
 	@touch $@ $(VENV)/.run $(VENV)/.test $(VENV)/.bench
 
-# The modules in src/usertcp; only what changed is compiled. A failed compilation is tried again.
+# The modules in src/usertcp; only what changed is compiled. The stamp carries the time at which the
+# build began: what is edited meanwhile is newer.
 BUILD_EXT = $(PY) setup.py --quiet build_ext --inplace
 $(VENV)/.ext: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.run
+	@touch $@.begun
 	@$(BUILD_EXT) >&2
-	@touch $@
+	@mv $@.begun $@
 $(VENV)/.ext-test: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.test
+	@touch $@.begun
 	@UT_WHITEBOX=1 $(BUILD_EXT) >&2
-	@touch $@ $(VENV)/.ext
+	@cp -p $@.begun $(VENV)/.ext
+	@mv $@.begun $@
 
 .PHONY: build ext
 build: $(VENV)/.test $(VENV)/.ext-test ## make .venv with the test tools and build the engine in place
