@@ -26,7 +26,8 @@ C_INPUTS := $(C_SOURCES) $(C_HEADERS) $(wildcard csrc/*/*.def)
 
 # -- set-up ---------------------------------------------------------------------------------------
 
-INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable
+# Without the compiled modules, which $(VENV)/.ext makes: tools install even where the engine does not compile.
+INSTALL = UT_NO_EXT=1 $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable
 
 # Set-up talks on stderr only: the standard output belongs to the target.
 $(VENV)/.made:
@@ -42,7 +43,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "installing usertcp[test,trio] into $(VENV)" >&2
-	@UT_WHITEBOX=1 $(INSTALL) '.[test,trio]' >&2
+	@$(INSTALL) '.[test,trio]' >&2
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.made pyproject.toml
@@ -52,7 +53,7 @@ $(VENV)/.bench: $(VENV)/.made pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@echo "installing usertcp[dev] into $(VENV)" >&2
-	@UT_WHITEBOX=1 $(INSTALL) '.[dev]' >&2
+	@$(INSTALL) '.[dev]' >&2
 	@touch $@ $(VENV)/.run $(VENV)/.test $(VENV)/.bench
 
 # The modules in src/usertcp; only what changed is compiled. The stamp carries the time at which the

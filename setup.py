@@ -95,9 +95,11 @@ class BuildExt(build_ext):
             fresh.replace(inplace)
 
 
-modules = ["csrc/_build.py:core"]
-if WHITEBOX:
-    modules.append("csrc/_build.py:whitebox")
+modules = ["csrc/_build.py:core", "csrc/_build.py:whitebox"]
+if not WHITEBOX:
+    modules.pop()
+if "UT_NO_EXT" in os.environ:  # `make` installs first and compiles afterwards
+    modules.clear()
 setup(
     cffi_modules=modules,
     cmdclass={"build_ext": BuildExt},
