@@ -9,14 +9,18 @@
  *   3. No call blocks. link_fd is readable when link_recv would return frames.
  *   4. A frame marked LINK_NEEDS_CSUM or with a gso_size is only given to a link whose caps say so.
  *   5. System calls happen here and nowhere else in csrc/ (but for the pump thread).
+ *   6. One thread at a time uses a link (the stack's mutex sees to it); only the tap may be put on
+ *      and taken off, and the counters read, from any thread at any time.
  *
  * Offload marks have the meaning of virtio_net_hdr (virtio 1.2, 5.1.6.2).
  */
 #ifndef UT_LINK_LINK_H
 #define UT_LINK_LINK_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/alloc.h"
-#include "base/drops.h"
 #include "base/time.h"
 
 enum link_medium {
@@ -36,6 +40,7 @@ enum link_frame_flag {
     LINK_NEEDS_CSUM = 1, /* tx: complete it; rx: it never was on a wire, the data is good */
     LINK_CSUM_VALID = 2, /* rx: verified below us */
     LINK_TRUNCATED = 4,  /* rx: the frame was longer than the buffer */
+    LINK_GSO_ECN = 8,    /* with a gso_size: CWR belongs to the first segment only */
 };
 
 enum link_gso { LINK_GSO_NONE, LINK_GSO_TCP4, LINK_GSO_TCP6 };
@@ -69,16 +74,19 @@ struct link_stats {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t tx_full, tx_errors, rx_errors;
     uint64_t recv_calls, flush_calls; /* system calls where the link makes them */
+    uint64_t tap_missed;              /* passed by, but the capture was behind */
 };
 
 struct link;
+struct pcap;
 
 struct link_ops {
     const char *name;
     /* Up to `max` frames; 0 when none wait; -UT_E_LINK_DOWN when the device is gone. */
     int (*recv)(struct link *l, struct link_frame *frames, int max);
-    /* Hands over l->out[0..l->out_count); returns how many were taken. */
+    /* Hands over l->out[0..l->out_count); returns how many were taken. Counts all of tx_*. */
     int (*send)(struct link *l);
+    /* Releases everything, the struct itself included. */
     void (*close)(struct link *l);
 };
 
@@ -97,11 +105,26 @@ struct link {
     struct link_stats stats;
     struct link_out *out; /* LINK_BATCH of them */
     int out_count;
+    _Atomic(struct pcap *) tap; /* NULL: no capture. Used only with tap_lock held */
+    pthread_mutex_t tap_lock;
 };
 
+void link_tap_in(struct link *l, const struct link_frame *frames, int count);
+/* Copies every frame that passes, both ways, to `tap`, which the link now owns; closes the one
+ * before it. NULL takes the tap off. Any thread. */
+void link_tap_set(struct link *l, struct pcap *tap);
+
+/* Up to `max` frames; 0 when none wait; -UT_E_LINK_DOWN when the device is gone for good. */
 static inline int link_recv(struct link *l, struct link_frame *frames, int max)
 {
-    return l->ops->recv(l, frames, max);
+    int count = l->ops->recv(l, frames, max);
+    if (UT_UNLIKELY(atomic_load_explicit(&l->tap, memory_order_relaxed) != NULL) && count > 0)
+        link_tap_in(l, frames, count);
+    return count;
+}
+static inline uint32_t link_out_len(const struct link_out *o)
+{
+    return o->head_len + o->body_len[0] + o->body_len[1];
 }
 /* The next frame to fill; flushes by itself when the batch is full, so never NULL. head_len,
  * body_len and offload come zeroed. */
@@ -109,7 +132,8 @@ struct link_out *link_reserve(struct link *l);
 /* Sends what is reserved. Returns the number of frames the link did not take (counted). */
 int link_flush(struct link *l);
 void link_close(struct link *l);
-/* Shared by the implementations: zeroes, takes `out`, sets defaults. False: out of memory. */
+/* Shared by the implementations: zeroes, takes `out`, sets defaults. False: out of memory.
+ * link_fini takes the tap off, closes the descriptor and gives `out` back. */
 bool link_init(struct link *l, const struct link_ops *ops, struct alloc *a);
 void link_fini(struct link *l);
 
