@@ -17,6 +17,9 @@ struct checksum_impl {
     checksum_fn *add;
 };
 
+/* The AVX2 variant; NULL where this build or CPU has none. */
+const struct checksum_impl *checksum_avx2(void);
+
 /* Picks the fastest implementation this CPU runs. Safe to call more than once. */
 void checksum_init(void);
 const struct checksum_impl *checksum_chosen(void);

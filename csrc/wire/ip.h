@@ -23,6 +23,7 @@ struct ip_hdr {
     bool more_fragments;
     uint32_t fragment_offset; /* bytes */
     uint32_t fragment_id;
+    bool has_fragment_header; /* IPv6: an atomic one counts too (RFC 6980 5) */
     const uint8_t *payload;
     uint32_t payload_len;
 };
