@@ -66,6 +66,7 @@ $(VENV)/.ext: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.run
 $(VENV)/.ext-test: $(C_INPUTS) csrc/_build.py setup.py | $(VENV)/.test
 	@touch $@.begun
 	@UT_WHITEBOX=1 $(BUILD_EXT) >&2
+	@$(PY) tools/core_stub.py
 	@cp -p $@.begun $(VENV)/.ext
 	@mv $@.begun $@
 

@@ -55,6 +55,7 @@ def _compile(source: str, obj: Path, command: list[str]) -> None:
     begun = time.time_ns()
     done = subprocess.run(
         [*command, "-MMD", "-MF", str(obj.with_suffix(".d")), "-c", source, "-o", str(obj)],
+        check=False,
         capture_output=True,
         text=True,
     )
@@ -81,7 +82,7 @@ class BuildExt(build_ext):
         where = Path(self.build_temp) / f"{ext.name}-{flavour}"
         objects = [where / Path(name).with_suffix(".o") for name in ext.sources]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda pair: _compile(*pair, command), zip(ext.sources, objects)))
+            list(pool.map(lambda source, obj: _compile(source, obj, command), ext.sources, objects))
         ext.extra_objects = [*ext.extra_objects, *map(str, objects)]
         ext.sources, ext.depends = [], list(map(str, objects))
         super().build_extension(ext)
