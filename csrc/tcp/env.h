@@ -20,6 +20,12 @@ struct tcp_params {
     bool use_timestamps, use_window_scale, use_sack, nodelay;
 };
 
+/* What the IP layer says about the way to the peer. */
+struct tcp_path {
+    uint16_t mss;         /* MTU less the IP and TCP headers without options */
+    uint16_t default_mss; /* when the peer names none: 536 over IPv4, 1220 over IPv6 (MUST-15) */
+};
+
 struct tcp_env {
     struct tcp_params params;
     struct ring_cache snd_rings, rcv_rings;

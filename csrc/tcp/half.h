@@ -15,15 +15,15 @@ struct tcp_half {
     uint32_t ts_recent, ts_offset;
     uint32_t rcv_wnd;
     uint16_t peer_mss;  /* as the SYN said; 0 = no option */
-    uint16_t path_mss;
+    struct tcp_path path;
     uint16_t snd_wnd;   /* of the SYN, unscaled */
     uint8_t snd_wscale, rcv_wscale;
     bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, retransmitted : 1;
 };
 
-/* From an acceptable SYN. `rcv_wnd` is the receive buffer that will be offered. */
+/* From an acceptable SYN; offers the stack's receive buffer. */
 void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn, seq32 iss,
-               uint16_t path_mss, uint32_t ts_offset, uint32_t rcv_wnd);
+               struct tcp_path path, uint32_t ts_offset);
 /* The SYN,ACK; ports are the caller's. */
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
 /* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (send the SYN,ACK again, or a

@@ -5,12 +5,13 @@
  *              SND.UNA    SND.NXT    SND.UNA                    RCV.NXT    RCV.NXT
  *                                   +SND.WND                              +RCV.WND
  *
- *   1. iss <= snd_una <= snd_nxt <= snd_max, modulo 2^32; snd_max is the highest ever sent
+ *   1. iss <= snd_una <= snd_nxt, modulo 2^32; snd_nxt is the highest ever sent: retransmitting does
+ *      not move it back (recovery.h says what to send again)
  *   2. sendq.una is the stream offset of snd_una once the SYN is acknowledged
  *   3. rcv_nxt never passes rcv_adv, the right edge offered; rcv_adv never moves left
  *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is closed
  *      and nothing is in flight: then kind PERSIST
- *   5. trouble exists exactly while something is out of order or SACKed
+ *   5. trouble exists while something is out of order or SACKed
  *
  * Stream offsets (64 bits, see sendq.h and reasm.h) do the bookkeeping; sequence numbers (32 bits)
  * are what the wire says.
@@ -79,17 +80,18 @@ struct tcb {
     bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
     bool write_blocked : 1;  /* the user was told WOULD_BLOCK and waits for TCP_EV_WRITABLE */
     bool syn_retransmitted : 1;
-    bool r1_reported : 1;
+    bool had_recovery : 1;   /* recovery_point means something */
 
     uint8_t snd_wscale, rcv_wscale;
     uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
     uint16_t rcv_mss; /* what we announced */
-    uint16_t path_mss; /* the link's limit: mtu - IP header - TCP header */
+    struct tcp_path path;
+    uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks;
     uint8_t syn_tries;
 
     /* RFC 9293 3.3.1, send */
-    seq32 iss, snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2, snd_up;
+    seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;
     uint32_t snd_wnd, max_snd_wnd;
     /* receive */
     seq32 irs, rcv_nxt, rcv_adv, rcv_up, last_ack_sent;
@@ -101,6 +103,7 @@ struct tcb {
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
     uint32_t reno_sacked; /* without SACK: bytes that duplicate ACKs say have left */
+    uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
     seq32 fin_seq;        /* valid when fin_sent */
 
     struct sendq sendq;
@@ -122,8 +125,9 @@ struct tcb {
     uint64_t segs_out, segs_in, data_segs_out, data_segs_in, bytes_retransmitted;
 };
 
-/* A CLOSED connection with its parameters: path_mss = MTU less the headers without options. */
-void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, uint16_t path_mss, uint32_t ts_offset);
+/* A CLOSED connection with its parameters. */
+void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, struct tcp_path path,
+              uint32_t ts_offset);
 /* Gives back rings and trouble. The state must be CLOSED or TIME-WAIT. */
 void tcb_fini(struct tcb *t);
 /* Takes trouble from the pool if there is none; NULL when there is none to be had. */
@@ -143,7 +147,7 @@ static inline seq32 tcb_snd_seq(const struct tcb *t, uint64_t offset)
     return seq_add(t->iss, (uint32_t)(offset + 1));
 }
 /* Bytes (sequence space) sent and not cumulatively acknowledged. */
-static inline uint32_t tcb_flight(const struct tcb *t) { return seq_len(t->snd_max, t->snd_una); }
+static inline uint32_t tcb_flight(const struct tcb *t) { return seq_len(t->snd_nxt, t->snd_una); }
 static inline bool tcb_fin_acked(const struct tcb *t)
 {
     return t->fin_sent && seq_gt(t->snd_una, t->fin_seq);
