@@ -11,10 +11,10 @@
 #include "base/time.h"
 
 struct deadline_node {
-    ns_t at;        /* when the owner wants to be called; TIME_NEVER = not at all */
-    ns_t key;       /* where the heap has it: key <= at while queued */
-    uint32_t slot;  /* heap position + 1; 0 = not queued */
-    uint32_t kind;  /* the owner's, tells what the node is embedded in */
+    ns_t at;       /* when the owner wants to be called; TIME_NEVER = not at all */
+    ns_t key;      /* where the heap has it: key <= at while queued */
+    uint32_t slot; /* heap position + 1; 0 = not queued */
+    uint32_t kind; /* the owner's, tells what the node is embedded in */
 };
 
 struct deadline_heap {

@@ -18,7 +18,7 @@
 struct pool {
     struct alloc *alloc;
     uint8_t **slabs;
-    uint32_t object_size; /* bytes, rounded up to 8 */
+    uint32_t object_size;  /* bytes, rounded up to 8 */
     uint32_t slab_objects; /* a power of two */
     uint32_t slab_count;
     uint32_t slab_capacity;

@@ -103,10 +103,7 @@ const struct range *ranges_find(const struct ranges *r, uint64_t offset)
     return i < r->count && r->run[i].lo <= offset ? &r->run[i] : NULL;
 }
 
-bool ranges_has(const struct ranges *r, uint64_t offset)
-{
-    return ranges_find(r, offset) != NULL;
-}
+bool ranges_has(const struct ranges *r, uint64_t offset) { return ranges_find(r, offset) != NULL; }
 
 bool ranges_covers(const struct ranges *r, uint64_t lo, uint64_t hi)
 {

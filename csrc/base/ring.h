@@ -18,12 +18,12 @@
 
 struct ring_cache {
     struct alloc *alloc;
-    uint32_t size;       /* bytes of one ring: a power of two, at least a page */
-    uint32_t max_rings;  /* taken at once */
-    uint32_t keep;       /* free ones kept mapped */
+    uint32_t size;      /* bytes of one ring: a power of two, at least a page */
+    uint32_t max_rings; /* taken at once */
+    uint32_t keep;      /* free ones kept mapped */
     uint32_t in_use;
     uint32_t free_count;
-    void *free_head;     /* linked through the first word of each free ring */
+    void *free_head; /* linked through the first word of each free ring */
 };
 
 void ring_cache_init(struct ring_cache *c, struct alloc *a, uint32_t size, uint32_t max_rings,

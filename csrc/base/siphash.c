@@ -9,10 +9,7 @@ struct siphash_state {
     uint64_t v0, v1, v2, v3;
 };
 
-static inline uint64_t siphash_rotate(uint64_t x, int bits)
-{
-    return x << bits | x >> (64 - bits);
-}
+static inline uint64_t siphash_rotate(uint64_t x, int bits) { return x << bits | x >> (64 - bits); }
 
 static inline void siphash_round(struct siphash_state *s)
 {

@@ -34,10 +34,7 @@ static inline uint64_t checksum_load64(const uint8_t *p)
     return w;
 }
 
-static inline uint64_t checksum_halves(uint64_t w)
-{
-    return (w & UINT32_MAX) + (w >> 32);
-}
+static inline uint64_t checksum_halves(uint64_t w) { return (w & UINT32_MAX) + (w >> 32); }
 
 uint32_t checksum_add_portable(const uint8_t *data, size_t len, uint32_t sum)
 {

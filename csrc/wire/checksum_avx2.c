@@ -65,9 +65,6 @@ const struct checksum_impl *checksum_avx2(void)
 
 #else
 
-const struct checksum_impl *checksum_avx2(void)
-{
-    return NULL;
-}
+const struct checksum_impl *checksum_avx2(void) { return NULL; }
 
 #endif

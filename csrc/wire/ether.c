@@ -25,10 +25,7 @@ void ether_write(uint8_t *to, const struct ether_hdr *h)
     put_be16(to + 12, h->type);
 }
 
-bool macaddr_is_group(const struct macaddr *m)
-{
-    return (m->b[0] & 1) != 0;
-}
+bool macaddr_is_group(const struct macaddr *m) { return (m->b[0] & 1) != 0; }
 
 struct macaddr macaddr_of_multicast_v6(const struct ipaddr *group)
 {

@@ -20,11 +20,11 @@
 
 /* By code of type 3 (RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1). */
 static const uint8_t icmp4_unreachable_kinds[] = {
-    [0] = ICMP_NET_UNREACHABLE,    [1] = ICMP_HOST_UNREACHABLE, [2] = ICMP_PROTO_UNREACHABLE,
-    [3] = ICMP_PORT_UNREACHABLE,   [4] = ICMP_PACKET_TOO_BIG,   [5] = ICMP_NET_UNREACHABLE,
-    [6] = ICMP_NET_UNREACHABLE,    [7] = ICMP_HOST_UNREACHABLE, [8] = ICMP_HOST_UNREACHABLE,
-    [9] = ICMP_PROHIBITED,         [10] = ICMP_PROHIBITED,      [11] = ICMP_NET_UNREACHABLE,
-    [12] = ICMP_HOST_UNREACHABLE,  [13] = ICMP_PROHIBITED,      [14] = ICMP_PROHIBITED,
+    [0] = ICMP_NET_UNREACHABLE,   [1] = ICMP_HOST_UNREACHABLE, [2] = ICMP_PROTO_UNREACHABLE,
+    [3] = ICMP_PORT_UNREACHABLE,  [4] = ICMP_PACKET_TOO_BIG,   [5] = ICMP_NET_UNREACHABLE,
+    [6] = ICMP_NET_UNREACHABLE,   [7] = ICMP_HOST_UNREACHABLE, [8] = ICMP_HOST_UNREACHABLE,
+    [9] = ICMP_PROHIBITED,        [10] = ICMP_PROHIBITED,      [11] = ICMP_NET_UNREACHABLE,
+    [12] = ICMP_HOST_UNREACHABLE, [13] = ICMP_PROHIBITED,      [14] = ICMP_PROHIBITED,
     [15] = ICMP_PROHIBITED,
 };
 
@@ -105,8 +105,7 @@ static enum drop_reason icmp_quote_ipv6(const uint8_t *p, uint32_t len, uint32_t
     return DROP_none;
 }
 
-enum drop_reason icmp_quote_parse(const struct icmp_msg *m, uint8_t version,
-                                  struct icmp_quote *out)
+enum drop_reason icmp_quote_parse(const struct icmp_msg *m, uint8_t version, struct icmp_quote *out)
 {
     uint32_t header = 0;
     enum drop_reason why = version == 4 ? icmp_quote_ipv4(m->body, m->body_len, &header, out)

@@ -13,11 +13,11 @@ enum icmp_kind {
     ICMP_PROHIBITED,       /* v4 3/9,10,13; v6 1/1 */
     ICMP_PROTO_UNREACHABLE,
     ICMP_PORT_UNREACHABLE,
-    ICMP_PACKET_TOO_BIG,   /* v4 3/4; v6 type 2; `mtu` */
+    ICMP_PACKET_TOO_BIG, /* v4 3/4; v6 type 2; `mtu` */
     ICMP_TIME_EXCEEDED,
     ICMP_PARAMETER_PROBLEM,
     ICMP_SOURCE_QUENCH,
-    ICMP_NEIGHBOUR,        /* v6 133..137: for ndp.h */
+    ICMP_NEIGHBOUR, /* v6 133..137: for ndp.h */
     ICMP_OTHER,
 };
 

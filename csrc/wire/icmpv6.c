@@ -176,9 +176,9 @@ size_t ndp_write(uint8_t *to, const struct ndp_msg *m, const struct ipaddr *src,
     memset(to, 0, 8);
     to[0] = m->type;
     if (is_advertisement)
-        to[4] = (uint8_t)((m->router ? NDP_FLAG_ROUTER : 0) |
-                          (m->solicited ? NDP_FLAG_SOLICITED : 0) |
-                          (m->override ? NDP_FLAG_OVERRIDE : 0));
+        to[4] =
+            (uint8_t)((m->router ? NDP_FLAG_ROUTER : 0) | (m->solicited ? NDP_FLAG_SOLICITED : 0) |
+                      (m->override ? NDP_FLAG_OVERRIDE : 0));
     memcpy(to + 8, m->target.b, 16);
     if (m->has_mac) {
         to[len] = is_advertisement ? NDP_OPT_TARGET_MAC : NDP_OPT_SOURCE_MAC;

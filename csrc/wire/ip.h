@@ -13,12 +13,12 @@
 
 struct ip_hdr {
     struct ipaddr src, dst;
-    uint8_t version;   /* 4 or 6 */
-    uint8_t proto;     /* upper layer, after extension headers */
-    uint8_t ttl;       /* or hop limit */
-    uint8_t dscp_ecn;  /* TOS or traffic class, as on the wire */
+    uint8_t version;  /* 4 or 6 */
+    uint8_t proto;    /* upper layer, after extension headers */
+    uint8_t ttl;      /* or hop limit */
+    uint8_t dscp_ecn; /* TOS or traffic class, as on the wire */
     uint32_t flow_label;
-    uint16_t id;       /* IPv4 */
+    uint16_t id; /* IPv4 */
     bool is_fragment;
     bool more_fragments;
     uint32_t fragment_offset; /* bytes */

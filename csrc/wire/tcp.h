@@ -23,13 +23,13 @@ enum tcp_flag {
 struct tcp_seg {
     uint16_t sport, dport;
     uint8_t flags;
-    uint8_t ip_ecn;    /* low two bits of the IP header's traffic class; set by the caller */
-    uint16_t wnd;      /* as on the wire, unscaled */
+    uint8_t ip_ecn; /* low two bits of the IP header's traffic class; set by the caller */
+    uint16_t wnd;   /* as on the wire, unscaled */
     uint16_t urp;
     uint16_t gso_size; /* payload bytes of each original segment when the link merged some; or 0 */
     seq32 seq, ack;
     const uint8_t *data;
-    uint32_t len;      /* payload bytes; SYN and FIN not counted */
+    uint32_t len; /* payload bytes; SYN and FIN not counted */
     struct tcp_opts opt;
 };
 
