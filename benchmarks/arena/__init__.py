@@ -1,0 +1,1 @@
+"""The parts of benchmarks/against_kernel.py: places, programs, processes, machine, report."""
