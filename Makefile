@@ -97,7 +97,7 @@ docs: $(VENV)/.dev ## the documentation as a site in build/site
 .PHONY: check lint lint-c lint-python types format san fuzz fuzz-build instructions demo-check wheel
 .PHONY: test-all-pythons clean
 check: ## everything CI runs
-	@tools/check
+	@tools/check $(ARGS)
 
 C_WARN := -std=gnu11 -D_GNU_SOURCE -Icsrc -pthread -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror
@@ -158,7 +158,7 @@ $(FUZZ)/fuzz_%: $(FUZZ)/tests/fuzz/fuzz_%.o $(FUZZ_COMMON) $(FUZZ_OBJECTS)
 fuzz-build: $(FUZZ_TARGETS)
 fuzz: ## every fuzz target for TIME seconds (TIME=30)
 	@$(MAKE) -j$(JOBS) fuzz-build
-	@tools/fuzz --seconds $(TIME) --jobs $(JOBS)
+	@$(PYTHON) tools/fuzz.py --seconds $(TIME) --jobs $(JOBS)
 
 instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budget
 	@$(PY) benchmarks/instructions.py --check $(ARGS)
