@@ -94,7 +94,7 @@ docs: $(VENV)/.dev ## the documentation as a site in build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
-.PHONY: check lint lint-c lint-python types format san fuzz fuzz-build instructions demo-check wheel
+.PHONY: check lint lint-c lint-python lint-format types format san fuzz fuzz-build instructions demo-check wheel
 .PHONY: test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
@@ -102,14 +102,15 @@ check: ## everything CI runs
 C_WARN := -std=gnu11 -D_GNU_SOURCE -Icsrc -pthread -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror
 
-lint: lint-python lint-c ## style and warnings, Python and C
+lint: lint-python lint-c lint-format ## style and warnings, Python and C
 lint-python: $(VENV)/.dev
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --quiet --check .
+lint-format: $(VENV)/.dev
+	@$(PY) -m ruff format --quiet --check . || { $(PY) -m ruff format --check . | grep -v already >&2; false; }
+	@$(VENV)/bin/clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
 # Every file alone, headers too: each must include what it needs. With optimisation, since gcc finds
 # uses of uninitialised variables only then.
-lint-c: $(VENV)/.dev
-	@$(VENV)/bin/clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
+lint-c:
 	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -c {} -o /dev/null
 	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -DUT_CHECKS=1 -c {} -o /dev/null
 	@printf '%s\n' $(C_HEADERS) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -Wno-unused-function -fsyntax-only -x c {}

@@ -133,8 +133,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 IMPORTERS = {
     "usertcp._core": ("_binding.py",),
     "usertcp._whitebox": (),
-    "asyncio": ("_driver.py", "asyncio/", "testing/", "cli/"),
-    "trio": ("_driver.py", "trio/", "testing/", "cli/"),
+    "asyncio": ("_driver", "asyncio/", "testing/", "cli/"),
+    "trio": ("_driver", "trio/", "testing/", "cli/"),
     "uvloop": ("cli/", "testing/"),
     "pyroute2": ("netns.py", "cli/", "testing/"),
     "click": ("cli/", "__main__.py"),
