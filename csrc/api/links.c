@@ -6,7 +6,6 @@
 #include "api/links.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/errors.h"
@@ -35,7 +34,7 @@ static struct link_options options_from(const ut_link_options *o)
     return to;
 }
 
-static ut_link *wrapper_new(const char *name, int *error)
+static ut_link *wrapper_new(int *error)
 {
     ut_link *l = calloc(1, sizeof *l);
     if (l == NULL) {
@@ -43,7 +42,6 @@ static ut_link *wrapper_new(const char *name, int *error)
         return NULL;
     }
     alloc_init(&l->alloc, 0);
-    snprintf(l->name, sizeof l->name, "%s", name);
     return l;
 }
 
@@ -63,7 +61,7 @@ static ut_link *wrapper_finish(ut_link *l, int result, int *error, int *system_e
 ut_link *ut_link_packet(const char *ifname, const ut_link_options *o, int *error, int *system_error)
 {
     struct link_options options = options_from(o);
-    ut_link *l = wrapper_new(ifname, error);
+    ut_link *l = wrapper_new(error);
     if (l == NULL)
         return NULL;
     int result = link_packet_open(&l->alloc, ifname, &options, &l->link);
@@ -73,7 +71,7 @@ ut_link *ut_link_packet(const char *ifname, const ut_link_options *o, int *error
 ut_link *ut_link_tun(const char *ifname, const ut_link_options *o, int *error, int *system_error)
 {
     struct link_options options = options_from(o);
-    ut_link *l = wrapper_new(ifname[0] != '\0' ? ifname : "tun", error);
+    ut_link *l = wrapper_new(error);
     if (l == NULL)
         return NULL;
     int result = link_tun_open(&l->alloc, ifname, &options, &l->link);
@@ -83,7 +81,7 @@ ut_link *ut_link_tun(const char *ifname, const ut_link_options *o, int *error, i
 ut_link *ut_link_raw(const ut_link_options *o, int *error, int *system_error)
 {
     struct link_options options = options_from(o);
-    ut_link *l = wrapper_new("raw", error);
+    ut_link *l = wrapper_new(error);
     if (l == NULL)
         return NULL;
     int result = link_rawip_open(&l->alloc, &options, &l->link);
@@ -93,7 +91,7 @@ ut_link *ut_link_raw(const ut_link_options *o, int *error, int *system_error)
 ut_link *ut_link_memory(const ut_link_options *o, int *error)
 {
     struct link_options options = options_from(o);
-    ut_link *l = wrapper_new("memory", error);
+    ut_link *l = wrapper_new(error);
     if (l == NULL)
         return NULL;
     int result = link_memory_open(&l->alloc, &options, &l->link);
@@ -113,8 +111,11 @@ void ut_link_close(ut_link *l)
 
 void ut_link_get_info(ut_link *l, ut_link_info *out)
 {
-    const struct link *k = l->link;
+    struct link *k = l->link;
+    if (k->ops->refresh != NULL)
+        k->ops->refresh(k);
     memset(out, 0, sizeof *out);
+    memcpy(out->name, k->name, sizeof out->name);
     out->caps = k->caps;
     out->mtu = k->mtu;
     out->gso_max = k->gso_max;
@@ -131,13 +132,14 @@ void ut_link_get_info(ut_link *l, ut_link_info *out)
     out->rx_errors = k->stats.rx_errors;
     out->recv_calls = k->stats.recv_calls;
     out->flush_calls = k->stats.flush_calls;
+    out->rx_missed = __atomic_load_n(&k->stats.rx_missed, __ATOMIC_RELAXED);
     out->tap_missed = k->stats.tap_missed;
 }
 
 int ut_link_capture(ut_link *l, const char *path, int *system_error)
 {
     *system_error = 0;
-    struct pcap *tap = pcap_open(path, l->name, l->link->medium);
+    struct pcap *tap = pcap_open(path, l->link->name, l->link->medium);
     if (tap == NULL) {
         *system_error = errno;
         return errno == ENOMEM ? -UT_E_NO_MEMORY : -UT_E_SYSTEM;

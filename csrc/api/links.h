@@ -8,7 +8,6 @@
 struct ut_link {
     struct link *link;
     struct alloc alloc; /* of the link alone; a stack's memory limit does not count it */
-    char name[32];      /* for captures: "v1", "memory" */
 };
 
 /* Valid until ut_link_close. */

@@ -170,7 +170,9 @@ typedef struct {
     uint8_t mac[8];
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t tx_full, tx_errors, rx_errors, recv_calls, flush_calls;
+    uint64_t rx_missed;  /* frames the kernel's queue to us had no room for */
     uint64_t tap_missed; /* frames the capture had no room for */
+    char name[16];       /* of the device, or of the kind of link */
 } ut_link_info;
 
 /* Each returns a link, or NULL with -code in *error and, for SYSTEM, errno in *system_error. A link

@@ -14,6 +14,7 @@ bool link_init(struct link *l, const struct link_ops *ops, struct alloc *a)
     l->ops = ops;
     l->alloc = a;
     l->fd = -1;
+    memcpy(l->name, ops->name, u32_min((uint32_t)strlen(ops->name), sizeof l->name - 1));
     if (pthread_mutex_init(&l->tap_lock, NULL) != 0)
         return false;
     l->out = alloc_get(a, LINK_BATCH * sizeof *l->out);

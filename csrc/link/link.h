@@ -29,11 +29,11 @@ enum link_medium {
 };
 
 enum link_cap {
-    LINK_CAP_TX_CSUM = 1,  /* completes partial checksums */
-    LINK_CAP_TX_TSO4 = 2,  /* segments TCP over IPv4 */
+    LINK_CAP_TX_CSUM = 1, /* completes partial checksums */
+    LINK_CAP_TX_TSO4 = 2, /* segments TCP over IPv4 */
     LINK_CAP_TX_TSO6 = 4,
-    LINK_CAP_RX_CSUM = 8,  /* vouches for checksums: LINK_CSUM_VALID, LINK_NEEDS_CSUM on receipt */
-    LINK_CAP_RX_GSO = 16,  /* delivers merged segments with gso_size */
+    LINK_CAP_RX_CSUM = 8, /* vouches for checksums: LINK_CSUM_VALID, LINK_NEEDS_CSUM on receipt */
+    LINK_CAP_RX_GSO = 16, /* delivers merged segments with gso_size */
 };
 
 enum link_frame_flag {
@@ -74,6 +74,7 @@ struct link_stats {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t tx_full, tx_errors, rx_errors;
     uint64_t recv_calls, flush_calls; /* system calls where the link makes them */
+    uint64_t rx_missed;               /* the kernel's queue to us was full */
     uint64_t tap_missed;              /* passed by, but the capture was behind */
 };
 
@@ -86,6 +87,8 @@ struct link_ops {
     int (*recv)(struct link *l, struct link_frame *frames, int max);
     /* Hands over l->out[0..l->out_count); returns how many were taken. Counts all of tx_*. */
     int (*send)(struct link *l);
+    /* Brings stats.rx_missed up to date; any thread. NULL: nothing is counted elsewhere. */
+    void (*refresh)(struct link *l);
     /* Releases everything, the struct itself included. */
     void (*close)(struct link *l);
 };
@@ -96,12 +99,13 @@ struct link {
     const struct link_ops *ops;
     struct alloc *alloc;
     enum link_medium medium;
-    uint32_t caps;     /* enum link_cap */
-    uint32_t mtu;      /* bytes of an IP packet */
-    uint32_t gso_max;  /* largest IP packet given to TSO, bytes; 0 without TSO */
+    uint32_t caps;    /* enum link_cap */
+    uint32_t mtu;     /* bytes of an IP packet */
+    uint32_t gso_max; /* largest IP packet given to TSO, bytes; 0 without TSO */
     uint8_t mac[6];
-    int fd;            /* readable when frames wait; -1 when there is none */
-    ns_t now;          /* the stack's clock at this turn, for capture time stamps */
+    char name[16]; /* of the device; else of the kind of link */
+    int fd;        /* readable when frames wait; -1 when there is none */
+    ns_t now;      /* the stack's clock at this turn, for capture time stamps */
     struct link_stats stats;
     struct link_out *out; /* LINK_BATCH of them */
     int out_count;

@@ -20,8 +20,8 @@ struct link_options {
 };
 
 #define LINK_MTU_DEFAULT 1500
-#define LINK_MTU_MIN 68     /* RFC 791 3.1 */
-#define LINK_GSO_MAX 65535  /* what the length field of an IP header can say */
+#define LINK_MTU_MIN 68    /* RFC 791 3.1 */
+#define LINK_GSO_MAX 65535 /* what the length field of an IP header can say */
 #define LINK_ETHERNET_HEADER 14
 
 /* An Ethernet device through AF_PACKET. Needs CAP_NET_RAW. */
