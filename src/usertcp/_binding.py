@@ -1,0 +1,321 @@
+"""The only importer of the compiled engine: one `ut_stack` as a Python object.
+
+Called by `_stack`. Nothing here waits, reads a clock or translates the outcome of a stream
+operation: calls give what the engine gave, negated codes of `_errors` included, so that the hot
+path costs one Python call and one C call. Structs are allocated once per stack.
+
+One thread at a time: the engine has a mutex of its own, the scratch memory here has not.
+"""
+
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from usertcp import _events
+from usertcp._address import text_of
+from usertcp._core import ffi, lib
+from usertcp._errors import Code, exception, name_of
+from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
+Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
+
+SCRATCH = 16 * 1024  # up to this much is copied by ut_recv itself; more is lent and cut out once
+MAX_EVENTS = 256
+LIST_FIRST = 64
+
+_send = lib.ut_send
+_recv = lib.ut_recv
+_recv_done = lib.ut_recv_done
+_poll = lib.ut_poll
+_buffer = ffi.buffer
+
+_LINK_DOWN = -Code.LINK_DOWN
+_PLAIN_FIELDS = tuple(
+    name
+    for name in ConnectionInfo.__dataclass_fields__
+    if name not in ("state", "error", "local", "remote", "congestion_control")
+)
+_BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
+_LINK_FIELDS = tuple(
+    name for name in LinkInfo.__dataclass_fields__ if name not in ("ethernet", "mac")
+)
+
+
+class LinkHolder(Protocol):
+    """What `usertcp.links.Link` is to a stack."""
+
+    def release(self) -> Any:
+        """The `ut_link *`, from now on the caller's. `ClosedResourceError` when it is gone."""
+
+
+def _check_layout() -> None:
+    """What `_events` says must be what was compiled: a mismatch is a broken installation."""
+    for name in ("READABLE", "WRITABLE", "CONNECTED", "CLOSED", "ACCEPTABLE", "URGENT", "ALL_SENT"):
+        assert getattr(lib, f"UT_{name}") == getattr(_events, name), name
+    for code in Code:
+        assert getattr(lib, f"UT_E_{code.name}") == code, code
+    assert len(_buffer(ffi.new("ut_event *"))) == _events.EVENT.size
+
+
+_check_layout()
+
+
+def _endpoint(ep: Any) -> tuple[str, int]:
+    return text_of(_buffer(ep.ip)[:]), ep.port
+
+
+def _info(raw: Any) -> ConnectionInfo:
+    values: dict[str, Any] = {name: getattr(raw, name) for name in _PLAIN_FIELDS}
+    for name in _BOOL_FIELDS:
+        values[name] = bool(values[name])
+    return ConnectionInfo(
+        state=State(raw.state),
+        error=name_of(raw.error) if raw.error else None,
+        local=_endpoint(raw.local),
+        remote=_endpoint(raw.remote),
+        congestion_control=ffi.string(raw.congestion_control).decode(),
+        **values,
+    )
+
+
+def checksum_name() -> str:
+    """The checksum implementation chosen for this machine: `avx2`, `portable`, ..."""
+    return ffi.string(lib.ut_checksum_name()).decode()
+
+
+def counter_names(count: int) -> list[str]:
+    return [ffi.string(lib.ut_counter_name(i)).decode() for i in range(count)]
+
+
+class RawStack:
+    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
+
+    __slots__ = (
+        "_bytes", "_event_bytes", "_events", "_handle", "_info", "_local", "_names", "_remote",
+        "_scratch", "_span", "_stack", "fd", "polls", "shared",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        link: LinkHolder,
+        settings: Mapping[str, int],
+        seed: tuple[int, int],
+        capture: str | None = None,
+    ) -> None:
+        config = ffi.new("ut_config *")
+        lib.ut_config_default(config)
+        for name, value in settings.items():
+            try:
+                setattr(config, name, value)
+            except OverflowError:
+                raise ValueError(f"{name}: {value} is out of range") from None
+        config.seed[0], config.seed[1] = seed
+        pointer = link.release()
+        if capture is not None:
+            self._capture(pointer, capture)
+        error = ffi.new("int *")
+        self._stack: Any = lib.ut_stack_new(config, pointer, error)
+        if not self._stack:
+            raise exception(error[0], "the stack cannot be made")
+        self.polls = 0
+        shared = lib.ut_stack_shared(self._stack)
+        self.shared = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        link_info = ffi.new("ut_link_info *")
+        lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
+        self.fd = link_info.fd
+        self._scratch = ffi.new("uint8_t[]", SCRATCH)
+        self._bytes = _buffer(self._scratch)
+        self._span = ffi.new("ut_span *")
+        self._events = ffi.new("ut_event[]", MAX_EVENTS)
+        self._event_bytes = memoryview(_buffer(self._events))
+        self._handle = ffi.new("ut_handle *")
+        self._info = ffi.new("ut_info *")
+        self._local = ffi.new("ut_endpoint *")
+        self._remote = ffi.new("ut_endpoint *")
+        self._names: list[str] = []
+
+    @staticmethod
+    def _capture(pointer: Any, path: str) -> None:
+        system_error = ffi.new("int *")
+        code = lib.ut_link_capture(pointer, path.encode(), system_error)
+        if code < 0:
+            lib.ut_link_close(pointer)
+            raise exception(code, f"capture to {path!r}", system_error[0])
+
+    def free(self) -> None:
+        """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            self.shared = memoryview(array("Q", [_events.NEVER, 0]))
+            lib.ut_stack_free(stack)
+
+    # ---- turns -------------------------------------------------------------------------------
+
+    def poll_events(self, now: int, budget: int) -> Iterator[tuple[int, int, int]] | int:
+        """One turn: the events (handle, bits, error) it led to, or a negated code."""
+        count = _poll(self._stack, now, budget, self._events, MAX_EVENTS)
+        self.polls += 1
+        if count < 0:
+            return count
+        return _events.decode(self._event_bytes[: count * _events.EVENT.size])
+
+    # ---- data --------------------------------------------------------------------------------
+
+    def recv(self, handle: int, max_bytes: int, now: int) -> bytes | int:
+        """Up to `max_bytes` received bytes, at least one, or a negated code."""
+        stack, span = self._stack, self._span
+        count = _recv(stack, handle, self._scratch, SCRATCH, max_bytes, span, now)
+        if count > 0:
+            return self._bytes[:count]
+        if count < 0:
+            return count
+        length = span.len
+        data = _buffer(span.data, length)[:]
+        _recv_done(stack, handle, length, now)
+        return data
+
+    def send(self, handle: int, data: bytes, now: int) -> int:
+        """How many bytes of `data` were taken, or a negated code."""
+        return _send(self._stack, handle, data, len(data), now)
+
+    @staticmethod
+    def export(data: Bytes) -> Exported:
+        """`data` for `send_from`. `TypeError` when it is not bytes-like and contiguous."""
+        try:
+            return ffi.from_buffer("char[]", data)
+        except (BufferError, ValueError) as exc:
+            raise TypeError(f"a contiguous bytes-like object is needed: {exc}") from None
+
+    def send_from(self, handle: int, exported: Exported, offset: int, now: int) -> int:
+        """As `send`, for what is left of `exported` from `offset`, without making a slice."""
+        size = len(exported) - offset
+        return _send(self._stack, handle, exported + offset, size, now)
+
+    # ---- connections -------------------------------------------------------------------------
+
+    def _fill(self, ep: Any, packed: bytes, port: int) -> Any:
+        ffi.memmove(ep.ip, packed, 16)
+        ep.port = port
+        return ep
+
+    def connect(
+        self, local: tuple[bytes, int], remote: tuple[bytes, int], now: int
+    ) -> tuple[int, int]:
+        """(0, handle) or (negated code, 0)."""
+        code = lib.ut_connect(
+            self._stack,
+            self._fill(self._local, *local),
+            self._fill(self._remote, *remote),
+            now,
+            self._handle,
+        )
+        return code, self._handle[0] if code >= 0 else 0
+
+    def listen(self, packed: bytes, port: int, backlog: int, now: int) -> tuple[int, int]:
+        """(0, handle) or (negated code, 0)."""
+        local = self._fill(self._local, packed, port)
+        code = lib.ut_listen(self._stack, local, backlog, now, self._handle)
+        return code, self._handle[0] if code >= 0 else 0
+
+    def accept(self, listener: int, now: int) -> tuple[int, tuple[str, int], tuple[str, int]] | int:
+        """(handle, local, remote) or a negated code."""
+        code = lib.ut_accept(self._stack, listener, now, self._handle, self._local, self._remote)
+        if code < 0:
+            return code
+        return self._handle[0], _endpoint(self._local), _endpoint(self._remote)
+
+    def shutdown(self, handle: int, now: int) -> int:
+        return lib.ut_shutdown(self._stack, handle, now)
+
+    def close(self, handle: int, now: int) -> int:
+        return lib.ut_close(self._stack, handle, now)
+
+    def abort(self, handle: int, now: int) -> int:
+        return lib.ut_abort(self._stack, handle, now)
+
+    def set_option(self, handle: int, option: int, value: int, now: int) -> int:
+        return lib.ut_option_set(self._stack, handle, option, value, now)
+
+    def get_option(self, handle: int, option: int) -> tuple[int, int]:
+        """(0, value) or (negated code, 0)."""
+        value = ffi.new("int64_t *")
+        return lib.ut_option_get(self._stack, handle, option, value), value[0]
+
+    # ---- addresses ---------------------------------------------------------------------------
+
+    def address_add(self, packed: bytes, prefix_len: int, check: int, now: int) -> int:
+        return lib.ut_address_add(self._stack, packed, prefix_len, check, now)
+
+    def address_state(self, packed: bytes) -> int:
+        """0 usable, 1 still being checked, or a negated code."""
+        return lib.ut_address_state(self._stack, packed)
+
+    def gateway_set(self, packed: bytes) -> int:
+        return lib.ut_gateway_set(self._stack, packed)
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    def info(self, handle: int) -> ConnectionInfo | int:
+        """A snapshot, or a negated code."""
+        code = lib.ut_get_info(self._stack, handle, self._info)
+        return code if code < 0 else _info(self._info)
+
+    def local_endpoint(self, handle: int) -> tuple[str, int]:
+        """Of a connection or listener that exists."""
+        lib.ut_get_info(self._stack, handle, self._info)
+        return _endpoint(self._info.local)
+
+    def list_info(self) -> list[ConnectionInfo]:
+        """Connections, listeners, half-open and TIME-WAIT entries."""
+        room = LIST_FIRST
+        while True:
+            rows = ffi.new("ut_info[]", room)
+            count = lib.ut_list(self._stack, rows, room)
+            if count <= room:
+                return [_info(rows[i]) for i in range(count)]
+            room = count + LIST_FIRST
+
+    def counters(self) -> dict[str, int]:
+        count = lib.ut_counters(self._stack, ffi.new("uint64_t[]", 1), 0)
+        if len(self._names) != count:
+            self._names = counter_names(count)
+        values = ffi.new("uint64_t[]", max(count, 1))
+        lib.ut_counters(self._stack, values, count)
+        return {name: values[i] for i, name in enumerate(self._names)}
+
+    def link_info(self) -> LinkInfo:
+        raw = ffi.new("ut_link_info *")
+        lib.ut_link_get_info(lib.ut_stack_link(self._stack), raw)
+        return LinkInfo(
+            ethernet=raw.medium == 0,
+            mac=_buffer(raw.mac)[:6].hex(":"),
+            **{name: getattr(raw, name) for name in _LINK_FIELDS},
+        )
+
+    def unfinished(self) -> int:
+        return lib.ut_unfinished(self._stack)
+
+    def memory_in_use(self) -> int:
+        return lib.ut_memory_in_use(self._stack)
+
+    def read_trace(self) -> list[Transition]:
+        """The state transitions remembered since the last call, oldest first."""
+        rows = ffi.new("ut_transition[]", LIST_FIRST)
+        result: list[Transition] = []
+        while count := lib.ut_trace_read(self._stack, rows, LIST_FIRST):
+            for i in range(count):
+                row: Any = rows[i]
+                result.append(
+                    Transition(
+                        at_ns=row.at_ns,
+                        handle=row.handle,
+                        local=_endpoint(row.local),
+                        remote=_endpoint(row.remote),
+                        from_state=State(getattr(row, "from")),
+                        to_state=State(row.to),
+                        received=bool(row.received),
+                        cause=ffi.string(row.cause).decode(errors="replace"),
+                    )
+                )
+        return result

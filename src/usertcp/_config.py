@@ -1,0 +1,114 @@
+"""StackConfig: what a stack is made with; the user's form of the engine's `ut_config`."""
+
+import os
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Self
+
+_SECONDS = frozenset(
+    (
+        "msl",
+        "rto_initial",
+        "rto_min",
+        "rto_max",
+        "delack",
+        "user_timeout",
+        "connect_timeout",
+        "orphan_timeout",
+    )
+)
+_RINGS = ("rcv_buffer", "snd_buffer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackConfig:
+    """Options of a stack. None leaves the engine's default. Times are seconds, sizes bytes.
+
+    Every field may be given to `open_stack` by name too.
+    """
+
+    memory_limit: int | None = None
+    """Bytes the stack may take in C; 0: no limit."""
+    max_connections: int | None = None
+    max_time_wait: int | None = None
+    max_half_open: int | None = None
+    """Half-open connections of all listeners together."""
+    rcv_buffer: int | None = None
+    """Receive ring of a connection: a power of two."""
+    snd_buffer: int | None = None
+    """Send ring of a connection: a power of two."""
+    msl: float | None = None
+    """Maximum segment lifetime, RFC 9293 3.4.2; TIME-WAIT lasts twice this."""
+    rto_initial: float | None = None
+    rto_min: float | None = None
+    rto_max: float | None = None
+    """RFC 6298 2.1, 2.4, 2.5."""
+    delack: float | None = None
+    """Delay of an ACK, RFC 9293 3.8.6.3: below 0.5."""
+    user_timeout: float | None = None
+    """How long sent data may stay unacknowledged, RFC 9293 3.8.3."""
+    connect_timeout: float | None = None
+    orphan_timeout: float | None = None
+    """How long a closed stream's connection may still try to deliver what was accepted."""
+    synack_retries: int | None = None
+    syn_cookies: int | None = None
+    """0 never, 1 when the half-open queue is full, 2 always."""
+    use_timestamps: bool | None = None
+    use_window_scale: bool | None = None
+    use_sack: bool | None = None
+    nodelay: bool | None = None
+    """Nagle's algorithm off for new connections (the default, as AnyIO, trio and asyncio do)."""
+    port_first: int | None = None
+    port_last: int | None = None
+    """The ephemeral ports, RFC 6056."""
+    challenge_ack_limit: int | None = None
+    trace_capacity: int | None = None
+    """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
+    fixed_isn: int | None = None
+    """For tests: the initial sequence number of every connection."""
+
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """This configuration with some fields changed; `TypeError` for a name that is none."""
+        known = {field.name for field in fields(self)}
+        for name in options:
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise TypeError(f"open_stack() has no option {name!r}{hint}")
+        return replace(self, **options)
+
+    def engine_fields(self) -> dict[str, int]:
+        """Names and values of `ut_config` for what is not None; `ValueError` names a bad one."""
+        result: dict[str, int] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if value < 0:
+                raise ValueError(f"{field.name}: {value!r} is negative")
+            if field.name == "fixed_isn":
+                result["fixed_isn"], result["fixed_isn_value"] = 1, int(value) & 0xFFFFFFFF
+            elif field.name in _SECONDS:
+                result[f"{field.name}_ns"] = round(value * 1e9)
+            else:
+                result[field.name] = int(value)
+        for name in _RINGS:
+            size = result.get(name, 1)
+            if size & (size - 1) or size < 1:
+                raise ValueError(f"{name}: {size} is not a power of two")
+        return result
+
+
+def seed_words(seed: int | bytes | None) -> tuple[int, int]:
+    """The 128 bits all randomness of a stack comes from; from the system's entropy when None."""
+    if seed is None:
+        raw = os.urandom(16)
+    elif isinstance(seed, bytes):
+        if len(seed) != 16:
+            raise ValueError(f"seed: 16 bytes are needed, not {len(seed)}")
+        raw = seed
+    elif 0 <= seed < 1 << 128:
+        raw = seed.to_bytes(16, "little")
+    else:
+        raise ValueError("seed: an int must be in the range of 128 bits")
+    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")

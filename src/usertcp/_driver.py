@@ -1,0 +1,249 @@
+"""Drivers: give an engine its time and its turns on one event loop, and park tasks for streams.
+
+One driver per stack. This file has the common part and asyncio's; trio's is in `_driver_trio`.
+
+    descriptor readable, timer, or kick -> turn(): engine.poll(now) -> waiters are resolved
+    an API call of a stream             -> after_call(): an earlier deadline re-arms the timer,
+                                           events the call left make a turn soon
+
+There is one timer, moved only when the engine's deadline becomes earlier than it; when it comes
+too early it costs one turn. Time is the loop's where that is virtual, else CLOCK_MONOTONIC in ns.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from abc import ABC, abstractmethod
+from asyncio import CancelledError, current_task
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
+from typing import Protocol
+
+import anyio.lowlevel
+
+from usertcp._errors import Code, os_error
+from usertcp._events import NEVER
+from usertcp._stack import Engine, Waiter
+
+logger = logging.getLogger("usertcp")
+
+Checkpoint = Callable[[], Awaitable[None]]
+
+
+class AwaitableWaiter(Waiter, Awaitable[None], Protocol):
+    """What `new_waiter` makes: awaited by one task, resolved by a turn or a close."""
+
+
+class Driver(ABC):
+    """Bound to the event loop it was made in; nothing of it may be called from elsewhere.
+
+    `check` raises a pending cancellation and does not yield otherwise; `settle` yields once and
+    lets a scope's cancellation wait for the next checkpoint; `checkpoint` does both, as AnyIO's.
+    """
+
+    __slots__ = ("armed", "check", "checkpoint", "engine", "new_waiter", "now", "settle")
+
+    now: Callable[[], int]
+    new_waiter: Callable[[], AwaitableWaiter]
+    check: Checkpoint
+    settle: Checkpoint
+    checkpoint: Checkpoint
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.armed: int = NEVER
+
+    def after_call(self) -> None:
+        """To be called after every engine call that may send, or may leave an event.
+
+        `shared[1] or shared[0] < armed` in the caller saves the call where it does nothing.
+        """
+        shared = self.engine.shared
+        if shared[1]:
+            self._kick()
+        elif shared[0] < self.armed:
+            self._arm(shared[0])
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begins to watch the link."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Lets go of the link's descriptor; it may be closed afterwards."""
+
+    @abstractmethod
+    def call_in_loop(self, function: Callable[[], object]) -> None:
+        """From any thread: calls `function` in the loop soon; nothing when the loop is closed."""
+
+    @abstractmethod
+    def _arm(self, deadline: int) -> None:
+        """Makes a turn happen at `deadline`, which is earlier than what is armed."""
+
+    @abstractmethod
+    def _kick(self) -> None:
+        """Makes a turn happen soon, after what else the loop has to do now."""
+
+    def _turn(self) -> bool:
+        """One turn of the engine. True: it has more to do at once."""
+        engine = self.engine
+        now = self.now()
+        try:
+            engine.poll(now)
+        except BaseException:
+            engine.fail(-Code.LINK_DOWN)  # nobody may wait for a stack that takes no more turns
+            raise
+        if engine.failed:
+            logger.error("usertcp: %s; its connections are lost", os_error(engine.failed))
+            return False
+        return bool(engine.shared[1]) or engine.shared[0] <= now
+
+
+# ---- asyncio -------------------------------------------------------------------------------------
+
+
+@coroutine
+def _yield() -> Generator[None, None, None]:
+    yield
+
+
+async def _asyncio_checkpoint() -> None:
+    await _yield()
+
+
+async def _asyncio_settle() -> None:
+    task = current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        await _yield()
+    except CancelledError as exc:
+        # A cancel scope tells again at the next checkpoint; the work that was done here is not
+        # to be taken for undone. Task.cancel() speaks once only, also when both came together.
+        if task is None or task.cancelling() - before != 1 or not _is_scope_cancellation(exc):
+            raise
+
+
+try:
+    from anyio._backends._asyncio import _task_states
+    from anyio._backends._asyncio import is_anyio_cancellation as _is_scope_cancellation
+
+    async def _asyncio_check() -> None:
+        task = current_task()
+        if task is None or (state := _task_states.get(task)) is None:
+            return
+        scope = state.cancel_scope
+        while scope is not None:
+            if scope.cancel_called:
+                await _yield()
+                return
+            if scope.shield:
+                return
+            scope = scope._parent_scope  # noqa: SLF001
+
+except ImportError:  # AnyIO has moved its insides: slower, same meaning
+    _asyncio_check = anyio.lowlevel.checkpoint_if_cancelled
+
+    def _is_scope_cancellation(exc: CancelledError) -> bool:  # noqa: ARG001
+        return False
+
+
+def _is_real_time(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether `loop.time()` is the machine's clock, rather than one that a test moves."""
+    known = [asyncio.BaseEventLoop.time]
+    if uvloop := sys.modules.get("uvloop"):
+        known.append(uvloop.Loop.time)
+    return type(loop).time in known and "time" not in getattr(loop, "__dict__", ())
+
+
+class AsyncioDriver(Driver):
+    """`add_reader` on the link's descriptor and one timer."""
+
+    __slots__ = ("_loop", "_soon", "_timer", "_watching")
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._loop = loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._watching = False
+        self.new_waiter = loop.create_future
+        self.check = _asyncio_check
+        self.settle = _asyncio_settle
+        self.checkpoint = _asyncio_checkpoint
+        self.now = time.monotonic_ns if _is_real_time(loop) else self._loop_ns
+
+    def _loop_ns(self) -> int:
+        return int(self._loop.time() * 1e9)
+
+    def start(self) -> None:
+        if self.engine.fd >= 0:
+            self._loop.add_reader(self.engine.fd, self._on_ready)
+        self._watching = True
+        self._kick()
+
+    async def stop(self) -> None:
+        self._detach()
+
+    def _detach(self) -> None:
+        if self._watching:
+            self._watching = False
+            if self.engine.fd >= 0:
+                self._loop.remove_reader(self.engine.fd)
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._soon = None
+
+    def call_in_loop(self, function: Callable[[], object]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    def _on_ready(self) -> None:
+        more = True
+        try:
+            more = self._turn()
+        finally:
+            if self.engine.failed:
+                self._detach()
+        if not self.engine.failed:
+            if more:
+                self._kick()
+            elif self.engine.shared[0] < self.armed:
+                self._arm(self.engine.shared[0])
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.armed = NEVER
+        self._on_ready()
+
+    def _on_soon(self) -> None:
+        self._soon = None
+        self._on_ready()
+
+    def _arm(self, deadline: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.armed = deadline
+        # A microsecond more than is left, so that rounding cannot bring us back before it is due.
+        delay = max((deadline - self.now() + 1000) * 1e-9, 1e-6)
+        self._timer = self._loop.call_later(delay, self._on_timer) if self._watching else None
+
+    def _kick(self) -> None:
+        if self._soon is None and self._watching:
+            self._soon = self._loop.call_soon(self._on_soon)
+
+
+def new_driver(engine: Engine) -> Driver:
+    """A driver for the event loop that runs now."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        from usertcp._driver_trio import TrioDriver
+
+        return TrioDriver(engine)
+    try:
+        return AsyncioDriver(engine)
+    except RuntimeError:
+        raise RuntimeError(
+            "open_stack() needs a running event loop: asyncio, uvloop or trio"
+        ) from None

@@ -1,0 +1,149 @@
+"""`open_stack`, and the stack that is ambient inside it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from usertcp._address import IPAddress, IPInterface, parse_address, parse_interface
+from usertcp._config import StackConfig, seed_words
+from usertcp._driver import new_driver
+from usertcp._stack import Engine
+from usertcp.stacks import LINGER, Stack
+
+if TYPE_CHECKING:
+    from usertcp._binding import LinkHolder
+
+_ambient: ContextVar[Stack | None] = ContextVar("usertcp_stack", default=None)
+
+
+def current_stack() -> Stack:
+    """The stack of the innermost `open_stack` around the caller; `RuntimeError` without one."""
+    stack = _ambient.get()
+    if stack is None:
+        raise RuntimeError(
+            "no usertcp stack is open here. Open one around this call: "
+            'async with usertcp.open_stack("packet:eth1", addresses=["10.7.0.2/24"]): ... '
+            "(or call the method of a stack you hold)"
+        )
+    return stack
+
+
+class _OpenStack:
+    """What `open_stack` returns: opens at `async with`, closes at its end."""
+
+    def __init__(
+        self,
+        link: "str | LinkHolder",
+        config: Mapping[str, int],
+        addresses: Sequence[IPInterface],
+        gateways: Sequence[IPAddress],
+        seed: tuple[int, int],
+        *,
+        capture: str | None,
+        check_duplicates: bool,
+        linger: float,
+    ) -> None:
+        self._link = link
+        self._config = config
+        self._addresses = addresses
+        self._gateways = gateways
+        self._seed = seed
+        self._capture = capture
+        self._check_duplicates = check_duplicates
+        self._linger = linger
+        self._stack: Stack | None = None
+        self._token: Token[Stack | None] | None = None
+
+    async def __aenter__(self) -> Stack:
+        if self._stack is not None:
+            raise RuntimeError("open_stack(): one call opens one stack; call it again")
+        link = self._link
+        if isinstance(link, str):
+            from usertcp.links import open_link
+
+            link = open_link(link)
+        engine = Engine(link, self._config, self._seed, self._capture)
+        try:
+            driver = new_driver(engine)
+        except BaseException:
+            engine.free()
+            raise
+        self._stack = stack = Stack(engine, driver, self._addresses)
+        try:
+            await stack.start(self._gateways, check_duplicates=self._check_duplicates)
+        except BaseException:
+            await stack.aclose(linger=0)
+            raise
+        self._token = _ambient.set(stack)
+        return stack
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._stack is not None
+        if self._token is not None:
+            try:
+                _ambient.reset(self._token)
+            except ValueError:  # left in another context than it was entered in
+                pass
+        await self._stack.aclose(linger=self._linger)
+
+
+def open_stack(
+    link: "str | LinkHolder | Sequence[str | LinkHolder]",
+    *,
+    addresses: Sequence[str | IPInterface],
+    gateway: "str | IPAddress | Sequence[str | IPAddress] | None" = None,
+    mtu: int | None = None,
+    seed: int | bytes | None = None,
+    config: StackConfig | None = None,
+    capture: str | None = None,
+    check_duplicates: bool = True,
+    linger: float = LINGER,
+    **options: Any,
+) -> AbstractAsyncContextManager[Stack]:
+    """Makes a TCP stack on a link, for `async with`:
+
+        async with usertcp.open_stack("packet:v1", addresses=["10.7.0.2/24"]) as stack:
+            ...
+
+    link: a URL (`packet:IFNAME`, `tun:IFNAME`, `raw:`, `memory:NAME`), or a `usertcp.links.Link`.
+    addresses: the stack's own, with prefix lengths. gateway: one per family at most.
+    mtu: bytes of an IP packet; the link's when None.
+    seed: 128 bits all randomness comes from; from the system's entropy when None.
+    config, **options: see `StackConfig`.
+    capture: a pcapng file to write what passes to.
+    check_duplicates: look for other users of the IPv6 addresses first (RFC 4862); takes a second.
+    linger: seconds closing waits at most for what was accepted to be delivered.
+
+    Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
+    `ValueError` or `TypeError` for bad arguments; `OSError` for a link that cannot be opened, or an
+    address that another station has.
+    """
+    if not isinstance(link, str) and isinstance(link, Sequence):
+        if len(link) != 1:
+            raise ValueError(f"link: a stack has one link, {len(link)} were given")
+        link = link[0]
+    if isinstance(addresses, str):
+        raise TypeError("addresses: a list is needed, like ['10.7.0.2/24', 'fd07::2/64']")
+    own = [parse_interface(a) for a in addresses]
+    if not own:
+        raise ValueError("addresses: at least one is needed, like ['10.7.0.2/24']")
+    if gateway is None:
+        gateways = []
+    elif isinstance(gateway, Sequence) and not isinstance(gateway, str):
+        gateways = [parse_address(g, "gateway") for g in gateway]
+    else:
+        gateways = [parse_address(gateway, "gateway")]
+    settings = (config or StackConfig()).with_options(options).engine_fields()
+    if mtu is not None:
+        settings["mtu"] = mtu
+    return _OpenStack(
+        link, settings, own, gateways, seed_words(seed),
+        capture=capture, check_duplicates=check_duplicates, linger=linger,
+    )  # fmt: skip

@@ -1,0 +1,144 @@
+"""Engine: a stack without async and without a clock: endpoints by handle, turns, who waits.
+
+`_driver` gives it the time and a thread of control, `streams` and `listeners` use its endpoints.
+
+    poll(now) -> events -> Endpoint.on_event -> flags and parked waiters
+
+An Endpoint is strongly held by the engine from its birth until it is closed; the stream or
+listener in front of it is not, so that a forgotten stream is collected (and closes itself), while
+one that a task waits on is kept by endpoint -> waiter -> task.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from usertcp import _events
+from usertcp._binding import LinkHolder, RawStack
+
+BUDGET = 64
+"""Frames taken from the link per turn, so that no link can starve the loop's other work."""
+
+
+class Waiter(Protocol):
+    """One parked task: an `asyncio.Future` or what stands for it on trio."""
+
+    def done(self) -> bool: ...
+    def set_result(self, value: None, /) -> None: ...
+
+
+class Endpoint:
+    """A connection or listener: what the engine told about it, and who waits for it.
+
+    1. `reader` waits for READABLE or ACCEPTABLE, `writer` for WRITABLE or CONNECTED; both CLOSED.
+    2. `readable` False means: the engine has nothing to give, an event will come when it has.
+    3. After `closed` the handle is not used again.
+    """
+
+    __slots__ = (
+        "__weakref__", "busy_reading", "busy_writing", "closed", "connected", "ended", "engine",
+        "error", "handle", "link_failed", "readable", "reader", "writer",
+    )  # fmt: skip
+
+    def __init__(self, engine: "Engine", handle: int, *, readable: bool = False) -> None:
+        self.engine = engine
+        self.handle = handle
+        self.reader: Waiter | None = None
+        self.writer: Waiter | None = None
+        self.busy_reading = False
+        self.busy_writing = False
+        self.readable = readable  # True for an accepted one: it may have had events before
+        self.connected = False
+        self.ended = False  # UT_CLOSED was told
+        self.error = 0
+        self.closed = False
+        self.link_failed = False
+        engine.endpoints[handle] = self
+
+    def on_event(self, events: int, error: int) -> None:
+        if events & _events.WAKES_READER:
+            self.readable = True
+            waiter = self.reader
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        if events & _events.WAKES_WRITER:
+            if events & _events.CONNECTED:
+                self.connected = True
+            if events & _events.CLOSED:
+                self.ended = True
+                self.error = error
+            waiter = self.writer
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def close(self, now: int, *, abort: bool = False) -> None:
+        """Gives the handle up and wakes who waits. Idempotent."""
+        if self.closed:
+            return
+        engine, handle = self.engine, self.handle
+        self._retire()
+        engine.endpoints.pop(handle, None)
+        if abort:
+            engine.abort(handle, now)
+        else:
+            engine.close(handle, now)
+
+    def fail(self) -> None:
+        """The link is gone: who waits learns of it, later users find the endpoint closed."""
+        self.link_failed = True
+        self._retire()
+
+    def _retire(self) -> None:
+        self.closed = True
+        for waiter in (self.reader, self.writer):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+
+class Engine(RawStack):
+    """A stack that is told the time: see `RawStack` for its calls."""
+
+    __slots__ = ("endpoints", "failed", "freed")
+
+    def __init__(
+        self,
+        link: LinkHolder,
+        settings: Mapping[str, int],
+        seed: tuple[int, int],
+        capture: str | None = None,
+    ) -> None:
+        self.endpoints: dict[int, Endpoint] = {}
+        self.failed = 0
+        """The negated code that ended the stack: LINK_DOWN; 0 while it works."""
+        self.freed = False
+        super().__init__(link, settings, seed, capture)
+
+    def poll(self, now: int) -> None:
+        """One turn; tells the endpoints. When the link has failed, `failed` says so."""
+        events = self.poll_events(now, BUDGET)
+        if isinstance(events, int):
+            self.fail(events)
+            return
+        get = self.endpoints.get
+        for handle, bits, error in events:
+            endpoint = get(handle)
+            if endpoint is not None:
+                endpoint.on_event(bits, error)
+
+    def fail(self, code: int) -> None:
+        """Ends all endpoints because the link is gone (`code`: negated)."""
+        self.failed = code
+        endpoints = list(self.endpoints.values())
+        self.endpoints.clear()
+        for endpoint in endpoints:
+            endpoint.fail()
+
+    def close_all(self, now: int) -> None:
+        """Closes what users left open; connections go on in the engine until they are finished."""
+        for endpoint in list(self.endpoints.values()):
+            endpoint.close(now)
+
+    def free(self) -> None:
+        """Ends it all. Endpoints must have been closed."""
+        self.freed = True
+        self.endpoints.clear()
+        super().free()

@@ -1,0 +1,257 @@
+"""Stack: what a user holds between `open_stack` and its end."""
+
+import ssl
+from collections.abc import Sequence
+from socket import AF_UNSPEC, AddressFamily
+from typing import Literal, overload
+
+import anyio
+from anyio import ClosedResourceError
+from anyio.streams.stapled import MultiListener
+from anyio.streams.tls import TLSStream
+
+from usertcp import connectors, listeners
+from usertcp._address import IPAddress, IPInterface, family_of, pack
+from usertcp._driver import Driver
+from usertcp._errors import exception
+from usertcp._info import ConnectionInfo, StackStatistics, Transition
+from usertcp._stack import Engine
+from usertcp.connectors import IPHost, TCPConnectable
+from usertcp.streams import TCPStream
+
+LINGER = 5.0
+"""Seconds that closing a stack waits, at most, for accepted data and FINs to be acknowledged."""
+
+_POLL_FIRST, _POLL_MOST = 0.001, 0.05
+
+
+class Stack:
+    """TCP over one link, on the event loop it was opened in. Made by `open_stack`.
+
+    Attributes: `addresses` (with prefix lengths), `families` of these, `engine` and `driver` (the
+    package's own).
+    """
+
+    def __init__(self, engine: Engine, driver: Driver, addresses: Sequence[IPInterface]) -> None:
+        self.engine = engine
+        self.driver = driver
+        self.addresses = tuple(addresses)
+        self.families = frozenset(family_of(pack(a.ip)) for a in addresses)
+        self._closing = False
+
+    def check_open(self) -> None:
+        """`ClosedResourceError` when the stack is closed or its link has failed."""
+        if self._closing or self.engine.failed:
+            reason = "its link has failed" if self.engine.failed else "it is closed"
+            raise ClosedResourceError(f"the usertcp stack cannot be used: {reason}")
+
+    # ---- TCP ---------------------------------------------------------------------------------
+
+    @overload  # tls_hostname given
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = ...,
+        local_port: int | None = ...,
+        ssl_context: ssl.SSLContext | None = ...,
+        tls_standard_compatible: bool = ...,
+        tls_hostname: str,
+        happy_eyeballs_delay: float = ...,
+    ) -> TLSStream: ...
+
+    @overload  # ssl_context given
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = ...,
+        local_port: int | None = ...,
+        ssl_context: ssl.SSLContext,
+        tls_standard_compatible: bool = ...,
+        tls_hostname: str | None = ...,
+        happy_eyeballs_delay: float = ...,
+    ) -> TLSStream: ...
+
+    @overload  # tls=True
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = ...,
+        local_port: int | None = ...,
+        tls: Literal[True],
+        ssl_context: ssl.SSLContext | None = ...,
+        tls_standard_compatible: bool = ...,
+        tls_hostname: str | None = ...,
+        happy_eyeballs_delay: float = ...,
+    ) -> TLSStream: ...
+
+    @overload  # tls=False
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = ...,
+        local_port: int | None = ...,
+        tls: Literal[False],
+        ssl_context: ssl.SSLContext | None = ...,
+        tls_standard_compatible: bool = ...,
+        tls_hostname: str | None = ...,
+        happy_eyeballs_delay: float = ...,
+    ) -> TCPStream: ...
+
+    @overload  # no TLS arguments
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = ...,
+        local_port: int | None = ...,
+        happy_eyeballs_delay: float = ...,
+    ) -> TCPStream: ...
+
+    async def connect_tcp(
+        self,
+        remote_host: IPHost,
+        remote_port: int,
+        *,
+        local_host: IPHost | None = None,
+        local_port: int | None = None,
+        tls: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        tls_standard_compatible: bool = True,
+        tls_hostname: str | None = None,
+        happy_eyeballs_delay: float = 0.25,
+    ) -> TCPStream | TLSStream:
+        """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
+
+        The result is a `TCPStream`, or a `TLSStream` over one when any of `tls`, `ssl_context`,
+        `tls_hostname` is given. When no attempt succeeds: `OSError("All connection attempts
+        failed")`, whose cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
+        (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
+        `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
+        """
+        stream = await connectors.connect_plain(
+            self, (remote_host, remote_port), (local_host, local_port), happy_eyeballs_delay
+        )
+        if not (tls or tls_hostname or ssl_context):
+            return stream
+        hostname = tls_hostname or str(remote_host)
+        return await connectors.wrap_tls(
+            stream, hostname, ssl_context, standard_compatible=tls_standard_compatible
+        )
+
+    async def create_tcp_listener(
+        self,
+        *,
+        local_host: IPHost | None = None,
+        local_port: int = 0,
+        family: AddressFamily = AF_UNSPEC,
+        backlog: int = 65536,
+        reuse_port: bool = False,  # noqa: ARG002
+    ) -> MultiListener[TCPStream]:
+        """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
+
+        Without `local_host`: on all addresses of the stack, or those of `family`. `local_port` 0
+        takes one free port for all of them. `reuse_port` is accepted and means nothing here.
+        `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
+        """
+        return await listeners.create_tcp_listener(self, local_host, local_port, family, backlog)
+
+    def connectable(self, host: IPHost, port: int) -> TCPConnectable:
+        """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""
+        return TCPConnectable(self, host, port)
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Connections, listeners, half-open and TIME-WAIT entries, like `ss -a`."""
+        self._check_not_freed()
+        return self.engine.list_info()
+
+    def statistics(self) -> StackStatistics:
+        """Counters of the engine and its link, like `nstat`."""
+        self._check_not_freed()
+        engine = self.engine
+        return StackStatistics(
+            counters=engine.counters(),
+            link=engine.link_info(),
+            unfinished=engine.unfinished(),
+            memory_in_use=engine.memory_in_use(),
+            polls=engine.polls,
+        )
+
+    def transitions(self) -> list[Transition]:
+        """State transitions since the last call; needs the option `trace_capacity`."""
+        self._check_not_freed()
+        return self.engine.read_trace()
+
+    def _check_not_freed(self) -> None:
+        if self.engine.freed:
+            raise ClosedResourceError("the usertcp stack is closed")
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closing else ""
+        return f"<Stack {' '.join(map(str, self.addresses))}{state}>"
+
+    # ---- beginning and end -------------------------------------------------------------------
+
+    async def start(self, gateways: Sequence[IPAddress], *, check_duplicates: bool) -> None:
+        """Takes the addresses into use and waits until IPv6 has found no duplicate of them."""
+        engine, now = self.engine, self.driver.now()
+        for interface in self.addresses:
+            code = engine.address_add(
+                pack(interface.ip), interface.network.prefixlen, int(check_duplicates), now
+            )
+            if code < 0:
+                raise exception(code, f"address {interface}")
+        for gateway in gateways:
+            code = engine.gateway_set(pack(gateway))
+            if code < 0:
+                raise exception(code, f"gateway {gateway}")
+        self.driver.start()
+        for interface in self.addresses:
+            delay = 0.0
+            while (state := engine.address_state(pack(interface.ip))) > 0 and not engine.failed:
+                await anyio.sleep(delay)
+                delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)
+            if state < 0:
+                raise exception(state, f"address {interface}: another station has it")
+        self.check_open()
+
+    async def aclose(self, *, linger: float = LINGER) -> None:
+        """Closes all streams and listeners, then waits up to `linger` seconds for the last bytes.
+
+        Who is blocked on a stream gets `ClosedResourceError`. The wait ends as soon as all that was
+        accepted, and every FIN, has been acknowledged; it is shielded from cancellation.
+        """
+        if not self._closing:
+            self._closing = True
+            engine = self.engine
+            try:
+                if not engine.failed:
+                    engine.close_all(self.driver.now())
+                    self.driver.after_call()
+                    with anyio.CancelScope(shield=True):
+                        await self._linger(linger)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.driver.stop()
+                engine.close_all(0)
+                engine.free()
+        await self.driver.checkpoint()
+
+    async def _linger(self, linger: float) -> None:
+        end, delay = anyio.current_time() + linger, 0.0
+        while self.engine.unfinished() and not self.engine.failed:
+            left = end - anyio.current_time()
+            if left <= 0:
+                return
+            await anyio.sleep(min(delay, left))
+            delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)

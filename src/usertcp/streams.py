@@ -1,0 +1,287 @@
+"""TCPStream: a connection as an `anyio.abc.ByteStream`.
+
+AnyIO's contract to the letter (docs/design/python.md has the table), on a hot path without Event,
+ResourceGuard or context manager: a flag per direction, one engine call per send or receive, and a
+bare future (trio: a task) to park on.
+
+Order of checkpoint and effect. `receive` yields first and takes bytes after, so a cancellation can
+lose none. `send` checks for cancellation, gives the bytes to the engine (their packets have left by
+then), yields last; a scope's cancellation in that yield waits for the next checkpoint.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from anyio import BusyResourceError, ClosedResourceError
+from anyio.abc import ByteStream
+
+from usertcp._address import SockAddr
+from usertcp._binding import Bytes, Exported
+from usertcp._errors import Code, exception
+from usertcp._faces import all_attributes, closed_error, raise_for
+from usertcp._info import ConnectionInfo
+from usertcp._stack import Endpoint
+
+if TYPE_CHECKING:
+    from usertcp.stacks import Stack
+
+_WOULD_BLOCK = -Code.WOULD_BLOCK
+
+
+class StreamOption(IntEnum):
+    """Options of a connection, for `TCPStream.set_option` and `get_option`. All are integers."""
+
+    NODELAY = 1
+    """1: Nagle's algorithm is off (the default)."""
+    RCV_LIMIT = 2
+    """The receive window is at most this many bytes."""
+    SND_LIMIT = 3
+    """`send` leaves at most this many bytes with the engine."""
+    USER_TIMEOUT = 4
+    """ns until unacknowledged data ends the connection."""
+    LINGER = 5
+    """-1: closing delivers what was accepted; 0: closing resets."""
+    TTL = 6
+    DSCP = 7
+    SND_LOWAT = 8
+    """A blocked `send` goes on when at least this many bytes are free."""
+
+
+class TCPStream(ByteStream):
+    """A TCP connection of a usertcp stack.
+
+    Made by `connect_tcp` and `TCPListener`. Attributes: `anyio.abc.SocketAttribute` without
+    `raw_socket`, and `usertcp.StreamAttribute`.
+    """
+
+    __slots__ = ("__weakref__", "_driver", "_end", "_engine", "_local", "_now", "_remote", "_stack",
+                 "_thread")  # fmt: skip
+
+    def __init__(
+        self, stack: "Stack", endpoint: Endpoint, local: SockAddr, remote: SockAddr
+    ) -> None:
+        self._stack = stack
+        self._driver = stack.driver
+        self._engine = endpoint.engine
+        self._end = endpoint
+        self._now = stack.driver.now
+        self._local = local
+        self._remote = remote
+        self._thread = get_ident()
+
+    # ---- receiving ---------------------------------------------------------------------------
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Between 1 and `max_bytes` bytes, as soon as there are any.
+
+        Raises `EndOfStream` after the peer's FIN, `ClosedResourceError` when this side has closed
+        the stream, `BrokenResourceError` (its cause a `ConnectionResetError`, `TimeoutError` or
+        other `OSError`) when the connection died; what was received before comes first. Cancelled,
+        it has taken nothing.
+        """
+        if max_bytes < 1:
+            raise ValueError("max_bytes must be a positive integer")
+        end = self._end
+        if end.busy_reading:
+            raise BusyResourceError("reading from")
+        if end.closed:
+            raise ClosedResourceError
+        end.busy_reading = True
+        try:
+            if end.readable:
+                await self._driver.checkpoint()
+            else:
+                await self._park_reader()
+            while True:
+                if end.closed:
+                    raise closed_error(end)
+                data = self._engine.recv(end.handle, max_bytes, self._now())
+                if isinstance(data, bytes):
+                    self._after_call()
+                    return data
+                if data != _WOULD_BLOCK:
+                    raise_for(data)
+                end.readable = False
+                await self._park_reader()
+        finally:
+            end.busy_reading = False
+
+    async def _park_reader(self) -> None:
+        end = self._end
+        waiter = end.reader = self._driver.new_waiter()
+        try:
+            await waiter
+        finally:
+            end.reader = None
+
+    # ---- sending -----------------------------------------------------------------------------
+
+    async def send(self, item: Bytes) -> None:
+        """Sends all of `item`; returns when the stack has taken it, its packets under way.
+
+        Raises `ClosedResourceError` after `aclose` or `send_eof`, `BrokenResourceError` with a
+        cause when the connection died. Cancelled while it waits for room, a first part may have
+        been sent; the rest never is.
+        """
+        end = self._end
+        if end.busy_writing:
+            raise BusyResourceError("writing to")
+        end.busy_writing = True
+        try:
+            await self._driver.check()
+            if end.closed:
+                raise ClosedResourceError
+            if type(item) is bytes:
+                size = len(item)
+                taken = self._engine.send(end.handle, item, self._now())
+                exported = None
+            else:
+                exported = self._engine.export(item)
+                size = len(exported)
+                taken = self._engine.send_from(end.handle, exported, 0, self._now())
+            self._after_call()
+            if taken == size:
+                await self._driver.settle()
+            else:
+                await self._send_rest(exported or self._engine.export(item), taken)
+        finally:
+            end.busy_writing = False
+
+    async def _send_rest(self, exported: Exported, taken: int) -> None:
+        """Waits for room until all is taken; `taken` is what the first call said."""
+        end = self._end
+        offset = 0
+        while True:
+            if taken >= 0:
+                offset += taken
+                if offset == len(exported):
+                    return
+            elif taken != _WOULD_BLOCK:
+                raise_for(taken)
+            await self._park_writer()
+            if end.closed:
+                raise closed_error(end)
+            taken = self._engine.send_from(end.handle, exported, offset, self._now())
+            self._after_call()
+
+    async def _park_writer(self) -> None:
+        end = self._end
+        waiter = end.writer = self._driver.new_waiter()
+        try:
+            await waiter
+        finally:
+            end.writer = None
+
+    async def wait_writable(self) -> None:
+        """Returns when `send` might not block, or when it would raise `BrokenResourceError`.
+
+        What `trio.abc.SendStream.wait_send_all_might_not_block` needs. `BusyResourceError` while
+        another task sends.
+        """
+        end = self._end
+        if end.busy_writing:
+            raise BusyResourceError("writing to")
+        end.busy_writing = True
+        try:
+            await self._driver.checkpoint()
+            while not end.closed:
+                info = self._engine.info(end.handle)
+                if end.ended or isinstance(info, int) or info.snd_free > 0:
+                    return
+                await self._park_writer()
+            raise closed_error(end)
+        finally:
+            end.busy_writing = False
+
+    async def send_eof(self) -> None:
+        """FIN after what was sent; the peer may go on sending. Idempotent.
+
+        `BusyResourceError` while another task sends: what it still holds back would be lost.
+        """
+        end = self._end
+        if end.busy_writing:
+            raise BusyResourceError("writing to")
+        await self._driver.check()
+        if end.closed:
+            raise ClosedResourceError
+        self._engine.shutdown(end.handle, self._now())  # of a dead connection: nothing to tell
+        self._after_call()
+        await self._driver.settle()
+
+    async def aclose(self) -> None:
+        """Closes both directions. Data that `send` accepted is still delivered, then FIN.
+
+        Received bytes that nobody read make it a reset instead, as in the kernel. A task blocked
+        here gets `ClosedResourceError`. In a cancelled scope it closes all the same, then raises.
+        """
+        self._close()
+        await self._driver.checkpoint()
+
+    def _close(self) -> None:
+        end = self._end
+        if not end.closed:
+            end.close(self._now())
+            self._after_call()
+
+    def _after_call(self) -> None:
+        shared = self._engine.shared
+        if shared[1] or shared[0] < self._driver.armed:
+            self._driver.after_call()
+
+    # ---- looking, options --------------------------------------------------------------------
+
+    def statistics(self) -> ConnectionInfo:
+        """A snapshot with the RFCs' names. `ClosedResourceError` when the stream is closed."""
+        if self._end.closed:
+            raise ClosedResourceError
+        info = self._engine.info(self._end.handle)
+        if isinstance(info, int):
+            raise_for(info)
+        return info
+
+    def set_option(self, option: StreamOption, value: int) -> None:
+        """`ValueError` for a value out of range, `ClosedResourceError` when closed."""
+        if self._end.closed:
+            raise ClosedResourceError
+        code = self._engine.set_option(self._end.handle, option, value, self._now())
+        if code < 0:
+            self._raise_option(code, option)
+        self._after_call()
+
+    def get_option(self, option: StreamOption) -> int:
+        """The value in use. `ClosedResourceError` when closed."""
+        if self._end.closed:
+            raise ClosedResourceError
+        code, value = self._engine.get_option(self._end.handle, option)
+        if code < 0:
+            self._raise_option(code, option)
+        return value
+
+    @staticmethod
+    def _raise_option(code: int, option: StreamOption) -> NoReturn:
+        if code == -Code.STALE_HANDLE:
+            raise ClosedResourceError
+        raise exception(code, f"option {StreamOption(option).name}")
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return all_attributes(self._local, self._remote, self.statistics, self._stack)
+
+    def __repr__(self) -> str:
+        local, remote = ("{}:{}".format(*a) for a in (self._local, self._remote))
+        state = " closed" if self._end.closed else ""
+        return f"<TCPStream {local} -> {remote}{state}>"
+
+    def __del__(self) -> None:
+        end = getattr(self, "_end", None)
+        if end is None or end.closed:
+            return
+        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        if get_ident() == self._thread:
+            self._close()
+        else:  # collected by another thread: the loop's closes
+            engine, now = self._engine, self._now
+            self._driver.call_in_loop(lambda: engine.freed or end.close(now()))
