@@ -48,7 +48,8 @@ enum tcp_recovery_mode {
 struct tcp_trouble {
     struct ranges runs;   /* received out of order: reasm.h */
     struct ranges sacked; /* reported by the peer: sack.h */
-    uint64_t newest;      /* offset within the run that arrived last (RFC 2018 4) */
+    uint64_t recent[4];   /* an offset in each run reported, the newest first (RFC 2018 4) */
+    uint32_t recent_count;
 };
 
 struct tcb {
@@ -81,6 +82,7 @@ struct tcb {
     bool write_blocked : 1;  /* the user was told WOULD_BLOCK and waits for TCP_EV_WRITABLE */
     bool syn_retransmitted : 1;
     bool had_recovery : 1;   /* recovery_point means something */
+    bool peer_fin_known : 1; /* a FIN has come, perhaps beyond a hole: peer_fin */
 
     uint8_t snd_wscale, rcv_wscale;
     uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
@@ -104,7 +106,9 @@ struct tcb {
     uint64_t recovery_point, high_rxt, lost_below;
     uint32_t reno_sacked; /* without SACK: bytes that duplicate ACKs say have left */
     uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
+    uint64_t rto_una;     /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
     seq32 fin_seq;        /* valid when fin_sent */
+    seq32 peer_fin;       /* valid when peer_fin_known */
 
     struct sendq sendq;
     struct reasm reasm;

@@ -15,6 +15,8 @@ void timers_start_rexmt(struct tcb *t, ns_t now);
 /* RFC 6298 5.3: restarts it. */
 void timers_restart_rexmt(struct tcb *t, ns_t now);
 void timers_start_persist(struct tcb *t, ns_t now);
+/* Answers have stayed out for R2 (RFC 9293 3.8.3). */
+bool timers_are_out_of_patience(const struct tcb *t, ns_t now);
 void timers_stop_rexmt(struct tcb *t);
 void timers_stop_all(struct tcb *t);
 

@@ -1,0 +1,193 @@
+/* ack.c: fifth, check the ACK field (RFC 9293 3.10.7.4; RFC 5961 5.2; RFC 5681; RFC 6298 5).
+ *
+ * Called by arrive.c for SYN-RECEIVED and synchronized states.
+ */
+#include "tcp/arrive.h"
+#include "tcp/options.h"
+#include "tcp/recovery.h"
+#include "tcp/sack.h"
+#include "tcp/steps.h"
+#include "tcp/timers.h"
+#include "tcp/window.h"
+
+/* SYN-RECEIVED: the ACK of our SYN establishes the connection. */
+static struct tcp_verdict ack_in_syn_received(struct tcb *t, const struct arrival *a)
+{
+    const struct tcp_params *p = &t->env->params;
+    const struct tcp_seg *seg = a->seg;
+    if (!(seq_gt(seg->ack, t->snd_una) && seq_leq(seg->ack, t->snd_nxt)))
+        return verdict_drop_reset(DROP_tcp_bad_handshake_ack); /* EV-11 */
+    t->snd_una = seq_add(t->iss, 1);
+    t->snd_wnd = (uint32_t)seg->wnd << (seg->flags & TCP_SYN ? 0 : t->snd_wscale);
+    t->max_snd_wnd = u32_max(t->max_snd_wnd, t->snd_wnd);
+    t->snd_wl1 = seg->seq;
+    t->snd_wl2 = seg->ack;
+    t->syn_queued = false;
+    if (t->rtt.timed_since != TIME_NEVER)
+        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, a->now), p->rto_min, p->rto_max);
+    t->rtt.timed_since = TIME_NEVER;
+    t->rtt.backoff = 0;
+    timers_stop_rexmt(t);
+    t->events |= TCP_EV_CONNECTED | TCP_EV_WRITABLE;
+    tcp_set_state(t, TCP_ESTABLISHED);
+    if (t->fin_queued) /* CLOSE came before (RFC 9293 3.10.4, SYN-RECEIVED) */
+        tcp_set_state(t, TCP_FIN_WAIT_1);
+    return verdict_continue();
+}
+
+static void ack_take_sample(struct tcb *t, const struct arrival *a)
+{
+    const struct tcp_params *p = &t->env->params;
+    const struct tcp_opts *o = &a->seg->opt;
+    ns_t sample;
+    if (t->rtt.timed_since != TIME_NEVER) {
+        if (!seq_gt(a->seg->ack, t->rtt.timed_seq))
+            return;
+        sample = time_between(t->rtt.timed_since, a->now);
+        t->rtt.timed_since = TIME_NEVER;
+    } else if (t->ts_ok && o->has_ts && o->ts_ecr != 0 && t->rtt.backoff > 0) {
+        /* RFC 7323 4.1: the echo tells which transmission is acknowledged, so that even a
+         * retransmission yields a sample; coarse (1 ms), hence only where Karn forbids the other. */
+        uint32_t ticks = options_ts_now(t->ts_offset, a->now) - o->ts_ecr;
+        sample = u64_max(1, ticks) * NS_PER_MS;
+        if (ticks > INT32_MAX || sample > p->rto_max)
+            return;
+    } else {
+        return;
+    }
+    rtt_on_sample(&t->rtt, sample, p->rto_min, p->rto_max);
+}
+
+static void ack_tell_user(struct tcb *t, const struct arrival *a)
+{
+    if (t->write_blocked && sendq_free(&t->sendq) >= u32_min(t->snd_lowat, t->sendq.limit)) {
+        t->write_blocked = false;
+        t->events |= TCP_EV_WRITABLE;
+    }
+    if (t->user_gone && t->wait_deadline != TIME_NEVER)
+        t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
+}
+
+/* Snd.una moves: data, and the FIN last. */
+static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
+    struct cc_ack told = {
+        .now = a->now,
+        .acked = acked,
+        .flight = tcb_flight(t),
+        .mss = t->snd_mss - options_data_length(t),
+        .was_cwnd_limited = t->was_cwnd_limited,
+    };
+    t->snd_una = a->seg->ack;
+    uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
+    data = u32_min(data, sendq_held(&t->sendq));
+    sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
+    sack_advance(t);
+    ack_take_sample(t, a);
+    if (t->recovery_mode != RECOVERY_FAST)
+        t->cc.ops->on_ack(&t->cc, &told);
+    t->was_cwnd_limited = false;
+    recovery_on_ack(t, acked, a->now);
+    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    if (tcb_flight(t) == 0)
+        timers_stop_rexmt(t); /* RFC 6298 5.2 */
+    else if (t->snd_wnd > 0)
+        timers_restart_rexmt(t, a->now); /* RFC 6298 5.3 */
+    ack_tell_user(t, a);
+}
+
+static bool has_more_to_send(const struct tcb *t)
+{
+    return sendq_held(&t->sendq) > 0 || (t->fin_queued && !tcb_fin_acked(t));
+}
+
+/* The closed window (RFC 9293 3.8.6.1): probed, and left with whatever the probe put in flight. */
+static void ack_mind_window(struct tcb *t, const struct arrival *a)
+{
+    if (t->snd_wnd == 0) {
+        if (!has_more_to_send(t))
+            return;
+        if (t->rexmt_kind != REXMT_PERSIST) {
+            t->rtt.backoff = 0;
+            t->rexmt_now = false;
+            timers_start_persist(t, a->now);
+        } else {
+            t->rexmt_since = a->now; /* MUST-37: answered probes keep the connection open */
+        }
+        return;
+    }
+    if (t->rexmt_kind == REXMT_PERSIST) {
+        timers_stop_rexmt(t);
+        t->rtt.backoff = 0;
+        t->probe_now = false;
+        if (tcb_flight(t) > 0) {
+            t->rexmt_now = true; /* the probe's byte came when there was no room for it */
+            timers_start_rexmt(t, a->now);
+        }
+    }
+}
+
+static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool window_changed)
+{
+    /* RFC 5681 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) same ACK, (e) same
+     * window. */
+    return tcb_flight(t) > 0 && a->seg->len == 0 && !(a->seg->flags & (TCP_SYN | TCP_FIN)) &&
+           seq_eq(a->seg->ack, t->snd_una) && !window_changed && t->rexmt_kind != REXMT_PERSIST;
+}
+
+/* What the acknowledgment of our FIN leads to. */
+static struct tcp_verdict ack_of_fin(struct tcb *t, ns_t now)
+{
+    if (!tcb_fin_acked(t))
+        return verdict_continue();
+    switch (t->state) {
+    case TCP_FIN_WAIT_1:
+        t->events |= TCP_EV_ALL_SENT;
+        tcp_set_state(t, TCP_FIN_WAIT_2);
+        if (t->user_gone)
+            t->wait_deadline = time_after(now, t->env->params.orphan_timeout);
+        return verdict_continue();
+    case TCP_CLOSING:
+        t->events |= TCP_EV_ALL_SENT | TCP_EV_CLOSED;
+        timers_stop_all(t);
+        tcp_set_state(t, TCP_TIME_WAIT);
+        return verdict_continue();
+    case TCP_LAST_ACK:
+        t->events |= TCP_EV_ALL_SENT;
+        return close_with(t, 0);
+    default:
+        return verdict_continue();
+    }
+}
+
+struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
+{
+    const struct tcp_seg *seg = a->seg;
+    if (t->state == TCP_SYN_RECEIVED) {
+        struct tcp_verdict v = ack_in_syn_received(t, a);
+        if (v.kind != VERDICT_CONTINUE)
+            return v;
+    }
+    /* RFC 5961 5.2 (MUST): SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, and never before the first
+     * byte (attack 22). */
+    if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, t->max_snd_wnd)) ||
+        seq_leq(seg->ack, t->iss)) {
+        if (challenge_may_leave(t, a->now))
+            t->ack_now = true;
+        return verdict_drop(DROP_tcp_ack_outside);
+    }
+    if (seq_lt(seg->ack, t->snd_una))
+        return verdict_continue(); /* an old one: its text may still be good */
+    uint32_t acked = seq_len(seg->ack, t->snd_una);
+    bool window_changed = window_take(t, seg->seq, seg->ack, seg->wnd);
+    if (acked > 0)
+        ack_new(t, a, acked);
+    bool news = t->sack_ok && seg->opt.sack_count > 0 && sack_update(t, &seg->opt);
+    if (acked == 0 && (news || (is_duplicate(t, a, window_changed) &&
+                                !(t->sack_ok && seg->opt.sack_count > 0)))) {
+        t->dup_acks_in++;
+        recovery_on_dup_ack(t, news, a->now);
+    }
+    ack_mind_window(t, a);
+    return ack_of_fin(t, a->now);
+}

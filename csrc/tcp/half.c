@@ -1,0 +1,86 @@
+/* half.c: SYN-RECEIVED of a passive open in 40 bytes (RFC 9293 3.10.7.4; RFC 4987 3.4).
+ *
+ * Called by stack/listen.c, which owns the entries, their timers and their addresses.
+ */
+#include "tcp/half.h"
+
+#include "tcp/arrive.h"
+#include "tcp/options.h"
+#include "tcp/window.h"
+
+uint8_t half_window_scale(uint32_t buffer)
+{
+    return window_scale_for(buffer);
+}
+
+void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn, seq32 iss,
+               struct tcp_path path, uint32_t ts_offset)
+{
+    const struct tcp_params *p = &env->params;
+    const struct tcp_opts *o = &syn->opt;
+    *h = (struct tcp_half){
+        .iss = iss,
+        .irs = syn->seq,
+        .ts_offset = ts_offset,
+        .rcv_wnd = u32_min(env->rcv_rings.size / 2, 65535),
+        .peer_mss = o->has_mss ? o->mss : 0,
+        .path = path,
+        .snd_wnd = syn->wnd,
+        .ts_ok = p->use_timestamps && o->has_ts,
+        .sack_ok = p->use_sack && o->sack_permitted,
+        .wscale_ok = p->use_window_scale && o->has_wscale,
+    };
+    h->ts_recent = h->ts_ok ? o->ts_val : 0;
+    if (h->wscale_ok) {
+        h->snd_wscale = (uint8_t)u32_min(o->wscale, TCP_MAX_WSCALE);
+        h->rcv_wscale = window_scale_for(env->rcv_rings.size);
+    }
+}
+
+void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
+{
+    *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK,
+                            .seq = h->iss,
+                            .ack = seq_add(h->irs, 1),
+                            .wnd = (uint16_t)h->rcv_wnd};
+    /* RFC 7323 2.2, RFC 2018 2: only what the SYN offered is answered. */
+    out->opt = (struct tcp_opts){.has_mss = true,
+                                 .mss = h->path.mss,
+                                 .has_wscale = h->wscale_ok,
+                                 .wscale = h->rcv_wscale,
+                                 .sack_permitted = h->sack_ok,
+                                 .has_ts = h->ts_ok,
+                                 .ts_ecr = h->ts_recent};
+    if (h->ts_ok)
+        out->opt.ts_val = options_ts_now(h->ts_offset, now);
+}
+
+struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
+{
+    seq32 rcv_nxt = seq_add(h->irs, 1);
+    bool rst = seg->flags & TCP_RST;
+    if (h->ts_ok && !rst && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - h->ts_recent) < 0)
+        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_paws, false};
+    if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst)
+        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_duplicate, false}; /* the SYN again */
+    uint32_t len = seg_len(seg);
+    bool in_window = seq_in(seg->seq, rcv_nxt, h->rcv_wnd) ||
+                     (len > 0 && seq_in(seq_add(seg->seq, len - 1), rcv_nxt, h->rcv_wnd));
+    if (!in_window)
+        return rst ? verdict_drop(DROP_tcp_rst_outside)
+                   : (struct tcp_verdict){VERDICT_ACK, DROP_tcp_seq_outside, false};
+    if (rst) {
+        if (seq_eq(seg->seq, rcv_nxt)) /* MUST-11: back to LISTEN, and nobody is told */
+            return verdict_of(VERDICT_CLOSED);
+        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_rst_challenged, false};
+    }
+    if (seg->flags & TCP_SYN) /* RFC 5961 4.2 */
+        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_challenged, false};
+    if (!(seg->flags & TCP_ACK))
+        return verdict_drop(DROP_tcp_no_ack_bit);
+    if (!seq_eq(seg->ack, seq_add(h->iss, 1)))
+        return verdict_drop_reset(DROP_tcp_bad_handshake_ack);
+    if (h->ts_ok && !seg->opt.has_ts)
+        return verdict_drop(DROP_tcp_no_timestamp);
+    return verdict_of(VERDICT_PROMOTE);
+}

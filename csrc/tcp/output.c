@@ -1,0 +1,228 @@
+/* output.c: the next segment to send: SYN, retransmission, new data, FIN, probe, or a bare ACK.
+ *
+ * Called by stack/egress.c until it returns false. What bounds new data: the peer's window and
+ * cwnd (RFC 5681 2, MUST), Nagle (RFC 9293 3.7.4) and the sender's silly-window avoidance
+ * (3.8.6.2.1). A description may carry many segments: the link or egress cuts it at `mss`.
+ */
+#include "tcp/output.h"
+
+#include "tcp/options.h"
+#include "tcp/recovery.h"
+#include "tcp/timers.h"
+#include "tcp/window.h"
+
+static uint64_t nxt_offset(const struct tcb *t)
+{
+    return tcb_snd_offset(t, t->snd_nxt);
+}
+
+static bool fin_is_due(const struct tcb *t)
+{
+    return t->fin_queued && !t->fin_sent;
+}
+
+/* Everything but sequence number, data and the bits that go with them. */
+static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)
+{
+    out->seg.flags = flags | TCP_ACK;
+    out->seg.seq = seq;
+    out->seg.ack = t->rcv_nxt;
+    out->seg.wnd = window_offer(t, false);
+    out->seg.urp = 0;
+    out->seg.data = NULL;
+    out->seg.len = 0;
+    options_for_segment(t, now, &out->seg.opt);
+    out->data.len[0] = out->data.len[1] = 0;
+    out->mss = (uint16_t)(t->snd_mss - options_data_length(t));
+    t->ack_now = false;
+    t->delack_deadline = TIME_NEVER;
+    t->last_ack_sent = t->rcv_nxt;
+    t->segs_out++;
+}
+
+/* Puts [lo, lo + len) of the stream into a filled description. */
+static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
+{
+    if (len == 0)
+        return;
+    out->data = sendq_view(&t->sendq, &t->env->snd_rings, lo, len);
+    out->seg.len = len;
+    t->data_segs_out++;
+    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued. */
+    if (lo + len == t->sendq.end)
+        out->seg.flags |= TCP_PSH;
+}
+
+static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    bool with_ack = t->state == TCP_SYN_RECEIVED;
+    if (!t->syn_queued) {
+        if (!t->ack_now || !with_ack)
+            return false;
+        fill(t, now, t->snd_nxt, 0, out);
+        return true;
+    }
+    *out = (struct tcp_out){.mss = t->snd_mss};
+    out->seg.flags = with_ack ? TCP_SYN | TCP_ACK : TCP_SYN;
+    out->seg.seq = t->iss;
+    if (with_ack)
+        out->seg.ack = t->rcv_nxt;
+    out->seg.wnd = window_offer(t, true);
+    options_for_syn(t, with_ack, now, &out->seg.opt);
+    t->snd_nxt = seq_add(t->iss, 1);
+    t->syn_queued = t->ack_now = false;
+    if (t->syn_tries < UINT8_MAX)
+        t->syn_tries++;
+    if (t->syn_tries == 1) {
+        t->rtt.timed_since = now;
+        t->rtt.timed_seq = t->iss;
+    }
+    timers_start_rexmt(t, now);
+    t->segs_out++;
+    return true;
+}
+
+static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    struct range run;
+    uint32_t mss = t->snd_mss - options_data_length(t);
+    if (!recovery_next(t, mss, limit, &run))
+        return false;
+    uint64_t data_end = u64_min(run.hi, t->sendq.end);
+    uint32_t len = run.lo < data_end ? (uint32_t)(data_end - run.lo) : 0;
+    bool fin = t->fin_sent && run.hi > t->sendq.end;
+    fill(t, now, tcb_snd_seq(t, run.lo), fin ? TCP_FIN : 0, out);
+    carry(t, run.lo, len, out);
+    recovery_sent(t, &run);
+    t->retransmits++;
+    t->bytes_retransmitted += len;
+    t->last_sent = now;
+    timers_start_rexmt(t, now);
+    return true;
+}
+
+/* New bytes the peer's window takes; 0 when it shrank below what is in flight. */
+static uint32_t usable_window(const struct tcb *t)
+{
+    uint32_t flight = tcb_flight(t);
+    return t->snd_wnd > flight ? t->snd_wnd - flight : 0;
+}
+
+/* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
+static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
+{
+    uint32_t usable = usable_window(t), pipe = recovery_pipe(t), flight = tcb_flight(t);
+    uint32_t room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    if (room < mss && room < avail && flight > 0)
+        room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
+    if (room < u32_min(avail, usable))
+        t->was_cwnd_limited = true;
+    uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
+    bool nagle = !t->nodelay && flight > 0 && !t->fin_queued;
+    if (len > mss && (len < avail || nagle))
+        return len - len % mss;
+    if (len >= mss || (len > 0 && t->probe_now))
+        return len;
+    /* RFC 9293 3.8.6.2.1 (MUST-38): (2) all of it, or (3) half the largest window ever offered */
+    if (len > 0 && !nagle && (len == avail || len >= t->max_snd_wnd / 2))
+        return len;
+    return 0;
+}
+
+static void restart_after_idle(struct tcb *t, ns_t now)
+{
+    if (tcb_flight(t) == 0 && t->last_sent != 0 && time_between(t->last_sent, now) > t->rtt.rto)
+        t->cc.ops->on_idle(&t->cc, t->snd_mss - options_data_length(t)); /* RFC 5681 4.1 */
+}
+
+static void send_fin(struct tcb *t)
+{
+    t->fin_sent = true;
+    t->fin_seq = t->snd_nxt;
+    t->snd_nxt = seq_add(t->snd_nxt, 1);
+    if (t->state == TCP_CLOSE_WAIT)
+        tcp_set_state(t, TCP_LAST_ACK);
+}
+
+/* Sends `len` new bytes from snd_nxt, and the FIN with them. */
+static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
+{
+    uint64_t lo = nxt_offset(t);
+    fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
+    carry(t, lo, len, out);
+    if (t->rtt.timed_since == TIME_NEVER && t->recovery_mode == RECOVERY_NONE && !t->probe_now) {
+        t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
+        t->rtt.timed_seq = t->snd_nxt;
+    }
+    t->snd_nxt = seq_add(t->snd_nxt, len);
+    if (fin)
+        send_fin(t);
+    t->last_sent = now;
+}
+
+static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+    if (avail == 0 && !fin_is_due(t))
+        return false;
+    restart_after_idle(t, now);
+    uint32_t mss = t->snd_mss - options_data_length(t);
+    uint32_t len = avail > 0 ? sendable(t, avail, mss, limit) : 0;
+    bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
+    if (len == 0 && !fin) {
+        if (tcb_flight(t) == 0 && t->rexmt_kind == REXMT_NONE)
+            timers_start_persist(t, now); /* a closed or silly window: RFC 9293 3.8.6.1 */
+        return false;
+    }
+    send_new(t, now, len, fin, out);
+    t->probe_now = false;
+    timers_start_rexmt(t, now); /* RFC 6298 5.1 */
+    return true;
+}
+
+/* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
+static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    bool unsent = !t->fin_sent && t->sendq.end > nxt_offset(t);
+    if (tcb_flight(t) > 0) {
+        uint64_t una = tcb_snd_offset(t, t->snd_una);
+        bool fin = una == t->sendq.end;
+        fill(t, now, t->snd_una, fin ? TCP_FIN : 0, out);
+        carry(t, una, fin ? 0 : 1, out);
+        t->retransmits++;
+    } else if (unsent || fin_is_due(t)) {
+        send_new(t, now, unsent ? 1 : 0, !unsent, out);
+    } else {
+        t->probe_now = false;
+        return false;
+    }
+    t->probe_now = false;
+    return true;
+}
+
+bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECEIVED)
+        return output_syn(t, now, out);
+    if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
+        return false;
+    if (t->state != TCP_TIME_WAIT) {
+        if (output_again(t, now, limit, out) || output_new(t, now, limit, out))
+            return true;
+        if (t->probe_now && output_probe(t, now, out))
+            return true;
+    }
+    if (!t->ack_now)
+        return false;
+    fill(t, now, t->snd_nxt, 0, out);
+    return true;
+}
+
+bool tcp_output_is_due(const struct tcb *t)
+{
+    if (t->ack_now || t->syn_queued || t->probe_now || t->rexmt_now || fin_is_due(t))
+        return true;
+    if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
+        return false;
+    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > nxt_offset(t));
+}

@@ -1,0 +1,84 @@
+/* tcb.c: a connection's control block coming and going, and its numbered invariants.
+ *
+ * Called by tcp/ and by the stack, which owns the memory a tcb lies in.
+ */
+#include "tcp/tcb.h"
+
+#include "tcp/options.h"
+#include "tcp/timers.h"
+#include "tcp/window.h"
+
+void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, struct tcp_path path,
+              uint32_t ts_offset)
+{
+    const struct tcp_params *p = &env->params;
+    memset(t, 0, sizeof *t);
+    t->env = env;
+    t->trouble_index = POOL_NONE;
+    t->iss = t->snd_una = t->snd_nxt = t->snd_up = iss;
+    t->fin_seq = t->last_ack_sent = iss;
+    t->path = path;
+    t->rcv_mss = path.mss;
+    t->snd_mss = path.default_mss;
+    t->seen_mss = path.default_mss;
+    t->ts_offset = ts_offset;
+    t->nodelay = p->nodelay;
+    t->user_timeout = p->user_timeout;
+    t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
+    t->rexmt_since = TIME_NEVER;
+    t->rto_una = UINT64_MAX;
+    t->sendq.limit = env->snd_rings.size;
+    t->snd_lowat = t->sendq.limit / 4;
+    t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
+    /* The offered edge is rounded up to the scale's grain so that it never moves left; the ring has
+     * that much more room than is promised. */
+    t->reasm.limit = env->rcv_rings.size - (1u << t->rcv_wscale);
+    t->cc.ops = cc_all[0];
+    t->cc.ops->init(&t->cc, t->snd_mss);
+    rtt_init(&t->rtt, p->rto_initial);
+}
+
+void tcb_fini(struct tcb *t)
+{
+    UT_ASSERT(t->state == TCP_CLOSED || t->state == TCP_TIME_WAIT);
+    timers_stop_all(t);
+    sendq_free_all(&t->sendq, &t->env->snd_rings);
+    reasm_free_all(&t->reasm, &t->env->rcv_rings);
+    if (t->trouble != NULL) {
+        pool_put(&t->env->trouble, t->trouble_index);
+        t->trouble = NULL;
+        t->trouble_index = POOL_NONE;
+    }
+}
+
+struct tcp_trouble *tcb_trouble(struct tcb *t)
+{
+    if (t->trouble == NULL)
+        t->trouble = pool_get(&t->env->trouble, &t->trouble_index);
+    return t->trouble;
+}
+
+void tcb_trouble_release(struct tcb *t)
+{
+    if (t->trouble == NULL || !ranges_is_empty(&t->trouble->runs) ||
+        !ranges_is_empty(&t->trouble->sacked))
+        return;
+    pool_put(&t->env->trouble, t->trouble_index);
+    t->trouble = NULL;
+    t->trouble_index = POOL_NONE;
+}
+
+void tcb_check(const struct tcb *t)
+{
+    UT_CHECK(seq_leq(t->iss, t->snd_una) || tcb_flight(t) < UINT32_C(1) << 31);
+    UT_CHECK(seq_leq(t->snd_una, t->snd_nxt));
+    if (seq_gt(t->snd_una, t->iss))
+        UT_CHECK(seq_eq(tcb_snd_seq(t, t->sendq.una), t->snd_una) || tcb_fin_acked(t));
+    if (t->state >= TCP_SYN_RECEIVED && t->state != TCP_TIME_WAIT)
+        UT_CHECK(seq_leq(t->rcv_nxt, t->rcv_adv) || t->fin_received);
+    if (tcp_state_is_synchronized(t->state) && t->state != TCP_TIME_WAIT && tcb_flight(t) > 0)
+        UT_CHECK(t->rexmt_deadline != TIME_NEVER && t->rexmt_kind != REXMT_NONE);
+    sendq_check(&t->sendq);
+    reasm_check(&t->reasm, t->trouble ? &t->trouble->runs : NULL);
+    (void)t;
+}

@@ -1,0 +1,59 @@
+/* timeout.c: what happens when a deadline passes (RFC 9293 3.10.8; RFC 6298 5.4 to 5.7).
+ *
+ * Called by the stack when timers_next is due; output follows.
+ */
+#include "tcp/timeout.h"
+
+#include "tcp/recovery.h"
+#include "tcp/steps.h"
+#include "tcp/timers.h"
+
+static void persist(struct tcb *t, ns_t now)
+{
+    t->probe_now = true;
+    t->rtt.timed_since = TIME_NEVER;
+    rtt_back_off(&t->rtt); /* RFC 9293 3.8.6.1 (SHLD-30): the interval grows exponentially */
+    timers_start_persist(t, now);
+}
+
+static bool rexmt_timeout(struct tcb *t, ns_t now)
+{
+    if (timers_are_out_of_patience(t, now)) {
+        close_with(t, UT_E_TIMED_OUT); /* R2: RFC 9293 3.8.3 (MUST-20) */
+        return true;
+    }
+    if (t->rexmt_kind == REXMT_PERSIST || (t->snd_wnd == 0 && t->state >= TCP_ESTABLISHED)) {
+        /* MUST-35: data in flight when the window shrank to zero is probed, not resent. */
+        persist(t, now);
+        return false;
+    }
+    t->rtt.timed_since = TIME_NEVER;
+    if (t->state < TCP_ESTABLISHED) {
+        t->syn_queued = true;
+        t->syn_retransmitted = true;
+        t->retransmits++;
+    } else {
+        recovery_on_rto(t, now);
+    }
+    rtt_back_off(&t->rtt); /* RFC 6298 5.5 (MUST) */
+    timers_restart_rexmt(t, now);
+    return false;
+}
+
+bool tcp_timeout(struct tcb *t, ns_t now)
+{
+    bool closed = false;
+    if (t->wait_deadline <= now) {
+        /* SEC-15, SEC-16: nobody waits for this connection any more, and nothing moves. */
+        close_with(t, UT_E_TIMED_OUT);
+        return true;
+    }
+    if (t->delack_deadline <= now) {
+        t->delack_deadline = TIME_NEVER;
+        t->ack_now = true;
+    }
+    if (t->rexmt_deadline <= now)
+        closed = rexmt_timeout(t, now);
+    tcb_check(t);
+    return closed;
+}

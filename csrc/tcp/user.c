@@ -1,0 +1,169 @@
+/* user.c: the user's calls (RFC 9293 3.10.1 to 3.10.6). Called by the stack, which then pulls output.
+ */
+#include "tcp/user.h"
+
+#include "tcp/half.h"
+#include "tcp/mss.h"
+#include "tcp/options.h"
+#include "tcp/steps.h"
+#include "tcp/timers.h"
+#include "tcp/window.h"
+
+void tcp_open(struct tcb *t, ns_t now)
+{
+    (void)now; /* timers start when the SYN leaves */
+    t->syn_queued = true;
+    tcp_set_state(t, TCP_SYN_SENT);
+}
+
+void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
+{
+    t->passive = true;
+    t->snd_nxt = seq_add(half->iss, 1);
+    t->irs = half->irs;
+    t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(half->irs, 1);
+    t->rcv_adv = seq_add(t->rcv_nxt, half->rcv_wnd);
+    t->rcv_wnd = half->rcv_wnd;
+    t->snd_mss = mss_to_send(half->path, half->peer_mss);
+    t->snd_wnd = t->max_snd_wnd = half->snd_wnd;
+    t->snd_wl1 = half->irs;
+    t->snd_wl2 = half->iss;
+    t->ts_ok = half->ts_ok;
+    t->sack_ok = half->sack_ok;
+    t->wscale_ok = half->wscale_ok;
+    t->snd_wscale = half->wscale_ok ? half->snd_wscale : 0;
+    t->rcv_wscale = half->wscale_ok ? half->rcv_wscale : 0;
+    t->ts_recent = half->ts_recent;
+    t->ts_recent_at = now;
+    t->syn_retransmitted = half->retransmitted;
+    t->cc.ops->init(&t->cc, t->snd_mss - options_data_length(t));
+    tcp_set_state(t, TCP_SYN_RECEIVED);
+    timers_start_rexmt(t, now);
+}
+
+/* Why a connection that is CLOSED takes no more calls. */
+static int why_closed(const struct tcb *t, int otherwise)
+{
+    return t->error != 0 ? -t->error : -otherwise;
+}
+
+int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
+{
+    (void)now;
+    if (t->fin_queued)
+        return t->state == TCP_CLOSED ? why_closed(t, UT_E_CLOSING) : -UT_E_CLOSING;
+    if (t->state == TCP_CLOSED)
+        return why_closed(t, UT_E_ABORTED);
+    if (len == 0)
+        return 0;
+    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
+    if (n == 0) {
+        t->write_blocked = true;
+        return -UT_E_WOULD_BLOCK;
+    }
+    return n;
+}
+
+static void after_read(struct tcb *t)
+{
+    if (t->urgent_pending && !seq_gt(t->rcv_up, seq_sub(t->rcv_nxt, reasm_readable(&t->reasm))))
+        t->urgent_pending = false;
+    if (!t->fin_received && t->state >= TCP_ESTABLISHED && window_update_is_due(t))
+        t->ack_now = true;
+}
+
+static const struct ranges *runs_of(const struct tcb *t)
+{
+    return t->trouble != NULL ? &t->trouble->runs : NULL;
+}
+
+int64_t tcp_receive(struct tcb *t, void *to, uint32_t max, ns_t now)
+{
+    (void)now;
+    uint32_t n = reasm_take(&t->reasm, &t->env->rcv_rings, runs_of(t), to, max);
+    if (n > 0) {
+        after_read(t);
+        return n;
+    }
+    if (t->state == TCP_CLOSED && t->error != 0)
+        return -t->error; /* MUST-12: FIN and RST are told apart */
+    if (t->fin_received || t->state == TCP_CLOSED)
+        return -UT_E_END_OF_STREAM;
+    return -UT_E_WOULD_BLOCK;
+}
+
+uint32_t tcp_receive_lend(struct tcb *t, uint32_t max, uint8_t **at)
+{
+    t->reasm.lent = reasm_peek(&t->reasm, &t->env->rcv_rings, max, at);
+    return t->reasm.lent;
+}
+
+void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now)
+{
+    (void)now;
+    reasm_consume(&t->reasm, &t->env->rcv_rings, runs_of(t), u32_min(len, t->reasm.lent));
+    after_read(t);
+}
+
+int tcp_shutdown(struct tcb *t, ns_t now)
+{
+    (void)now;
+    if (t->fin_queued)
+        return 0;
+    switch (t->state) {
+    case TCP_SYN_SENT:
+        close_with(t, UT_E_ABORTED);
+        return 0;
+    case TCP_ESTABLISHED:
+        tcp_set_state(t, TCP_FIN_WAIT_1);
+        break;
+    case TCP_SYN_RECEIVED: /* the FIN waits for ESTABLISHED */
+    case TCP_CLOSE_WAIT:   /* LAST-ACK when the FIN leaves */
+        break;
+    default:
+        return 0;
+    }
+    t->fin_queued = true;
+    return 0;
+}
+
+bool tcp_close_must_reset(const struct tcb *t)
+{
+    if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
+        return false;
+    /* RFC 9293 3.6.1 (SHLD-3): what the user will never read must not look delivered. */
+    return reasm_readable(&t->reasm) > 0 || (runs_of(t) != NULL && !ranges_is_empty(runs_of(t)));
+}
+
+void tcp_close(struct tcb *t, ns_t now)
+{
+    t->user_gone = true;
+    tcp_shutdown(t, now);
+    if (t->state != TCP_CLOSED && t->state != TCP_TIME_WAIT)
+        t->wait_deadline = time_after(now, t->env->params.orphan_timeout);
+}
+
+void tcp_abort(struct tcb *t, int error)
+{
+    if (t->state != TCP_CLOSED)
+        close_with(t, error);
+}
+
+int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
+{
+    uint32_t most = t->env->rcv_rings.size - (1u << t->rcv_wscale);
+    if (bytes == 0)
+        return -UT_E_INVALID;
+    /* What was offered stays offered (SHLD-14): the limit takes hold as the window is used up. */
+    t->reasm.limit = u32_min(bytes, most);
+    return 0;
+}
+
+int tcp_set_snd_limit(struct tcb *t, uint32_t bytes)
+{
+    if (bytes == 0)
+        return -UT_E_INVALID;
+    t->sendq.limit = u32_min(bytes, t->env->snd_rings.size);
+    t->snd_lowat = u32_max(1, u32_min(t->snd_lowat, t->sendq.limit / 4));
+    return 0;
+}

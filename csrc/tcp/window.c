@@ -1,0 +1,78 @@
+/* window.c: receive window: silly-window avoidance, scaling, and an edge that never moves left.
+ *
+ * Called by output.c for every segment, by user.c after reads, by ack.c for the peer's window.
+ */
+#include "tcp/window.h"
+
+#include "tcp/options.h"
+
+uint8_t window_scale_for(uint32_t bytes)
+{
+    uint8_t shift = 0;
+    while (shift < TCP_MAX_WSCALE && (UINT32_C(65535) << shift) < bytes)
+        shift++;
+    return shift;
+}
+
+/* How far the offered edge could move right now. */
+static uint32_t window_growth(const struct tcb *t)
+{
+    uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
+    uint32_t room = reasm_window(&t->reasm);
+    return room > offered ? room - offered : 0;
+}
+
+static uint32_t silly_threshold(const struct tcb *t)
+{
+    return u32_max(1, u32_min(t->reasm.limit / 2, t->rcv_mss));
+}
+
+uint16_t window_offer(struct tcb *t, bool syn)
+{
+    uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
+    uint32_t wnd = offered;
+    /* RFC 9293 3.8.6.2.2 (MUST-39): the edge moves by at least a segment or half the buffer. */
+    if (window_growth(t) >= silly_threshold(t))
+        wnd = reasm_window(&t->reasm);
+    if (syn) {
+        /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. */
+        wnd = u32_min(reasm_window(&t->reasm), 65535);
+        t->rcv_adv = seq_add(t->rcv_nxt, wnd);
+        t->rcv_wnd = wnd;
+        return (uint16_t)wnd;
+    }
+    uint8_t shift = t->wscale_ok ? t->rcv_wscale : 0;
+    uint32_t field = wnd >> shift;
+    /* RFC 9293 3.8.6 (SHLD-14), RFC 7323 2.4: rounding must not take back what was offered. */
+    if (field << shift < offered)
+        field = (offered + (1u << shift) - 1) >> shift;
+    field = u32_min(field, 65535);
+    if (field << shift > offered)
+        t->rcv_adv = seq_add(t->rcv_nxt, field << shift);
+    t->rcv_wnd = seq_len(t->rcv_adv, t->rcv_nxt);
+    return (uint16_t)field;
+}
+
+bool window_update_is_due(const struct tcb *t)
+{
+    uint32_t growth = window_growth(t);
+    if (growth < silly_threshold(t))
+        return false;
+    /* A peer with room left hears of more with the ACKs it gets anyway. */
+    return growth >= t->reasm.limit / 2 ||
+           seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, t->reasm.limit / 2);
+}
+
+bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
+{
+    /* RFC 9293 3.10.7.4, fifth: only a segment not older than the last that set the window. */
+    if (!(seq_lt(t->snd_wl1, seq) || (seq_eq(t->snd_wl1, seq) && seq_leq(t->snd_wl2, ack))))
+        return false;
+    uint32_t wnd = (uint32_t)field << (t->wscale_ok ? t->snd_wscale : 0);
+    bool changed = wnd != t->snd_wnd;
+    t->snd_wnd = wnd;
+    t->max_snd_wnd = u32_max(t->max_snd_wnd, wnd);
+    t->snd_wl1 = seq;
+    t->snd_wl2 = ack;
+    return changed;
+}
