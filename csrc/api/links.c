@@ -1,7 +1,7 @@
-/* links.c: the ut_link_* and ut_memory_* functions of usertcp.h: arguments checked, one call into link/.
+/* links.c: the ut_link_* and ut_memory_* functions of usertcp.h: one call into link/ each.
  *
- * A link has no lock of its own: opening and closing are its owner's, and what may be called while a
- * stack uses it (capture, info, memory) is made safe by link/ itself.
+ * A link has no lock of its own: opening and closing are its owner's, and what may be called while
+ * a stack uses it (capture, info, memory) is made safe by link/ itself.
  */
 #include "api/links.h"
 
@@ -100,6 +100,8 @@ ut_link *ut_link_memory(const ut_link_options *o, int *error)
 
 int ut_memory_join(ut_link *a, ut_link *b) { return memory_join(a->link, b->link); }
 
+int ut_memory_join_name(ut_link *l, const char *name) { return memory_join_name(l->link, name); }
+
 void ut_link_close(ut_link *l)
 {
     if (l == NULL)
@@ -122,7 +124,7 @@ void ut_link_get_info(ut_link *l, ut_link_info *out)
     out->medium = k->medium == LINK_ETHERNET ? 0 : 1;
     out->fd = k->fd;
     memcpy(out->mac, k->mac, sizeof k->mac);
-    /* Counters only grow, and a stack in another thread may be at work: a value may be a moment old. */
+    /* A stack in another thread may be at work: a value may be a moment old. */
     out->rx_frames = k->stats.rx_frames;
     out->rx_bytes = k->stats.rx_bytes;
     out->tx_frames = k->stats.tx_frames;
@@ -182,6 +184,11 @@ int64_t ut_memory_read(ut_link *l, uint8_t *to, size_t cap, ut_offload *offload)
             .header_len = from.header_len,
         };
     return len;
+}
+
+int ut_memory_fd(ut_link *l)
+{
+    return link_is_memory(l->link) ? memory_far_fd(l->link) : -UT_E_NOT_SUPPORTED;
 }
 
 int ut_memory_write(ut_link *l, const uint8_t *frame, size_t len, const ut_offload *offload)

@@ -183,6 +183,8 @@ ut_link *ut_link_raw(const ut_link_options *o, int *error, int *system_error);
 /* One end in memory. Two of them may be joined; one alone is driven by ut_memory_read / _write. */
 ut_link *ut_link_memory(const ut_link_options *o, int *error);
 int ut_memory_join(ut_link *a, ut_link *b);
+/* Joins l to the end that waits under `name` in this process (returns 1), or waits there (0). */
+int ut_memory_join_name(ut_link *l, const char *name);
 void ut_link_close(ut_link *l);
 void ut_link_get_info(ut_link *l, ut_link_info *out);
 /* Copies every frame that passes, both ways, to a pcapng file. Returns 0 or -code. */
@@ -199,6 +201,8 @@ typedef struct {
  * what it shall receive (returns 0, or -WOULD_BLOCK when its queue is full). Usable while a stack owns
  * the link. */
 int64_t ut_memory_read(ut_link *l, uint8_t *to, size_t cap, ut_offload *offload);
+/* A descriptor that is readable while ut_memory_read would return a frame. */
+int ut_memory_fd(ut_link *l);
 int ut_memory_write(ut_link *l, const uint8_t *frame, size_t len, const ut_offload *offload);
 
 /* ---- stack ---------------------------------------------------------------------------------- */

@@ -53,9 +53,13 @@ struct memory {
     pthread_mutex_t lock; /* guards tx and joined */
     struct queue *tx;
     bool joined;
+    struct memory *next_named; /* in named_ends, guarded by join_lock */
+    char meeting[64];          /* the name under which it is there */
 };
 
 static pthread_mutex_t join_lock = PTHREAD_MUTEX_INITIALIZER;
+/* A name means the same in the whole process, so this is the process's. */
+static struct memory *named_ends;
 
 /* ---- queue ---------------------------------------------------------------------------------- */
 
@@ -238,6 +242,12 @@ static void memory_close(struct link *l)
 {
     struct memory *m = memory_of(l);
     pthread_mutex_lock(&join_lock);
+    for (struct memory **at = &named_ends; *at != NULL; at = &(*at)->next_named) {
+        if (*at == m) {
+            *at = m->next_named;
+            break;
+        }
+    }
     if (m->rx != NULL) {
         pthread_mutex_lock(&m->rx->lock);
         m->rx->closed = true;
@@ -349,21 +359,51 @@ static void memory_connect(struct memory *m, struct queue *to)
     queue_drop(old);
 }
 
+static int join_locked(struct memory *x, struct memory *y)
+{
+    if (x->link.medium != y->link.medium || x->link.caps != y->link.caps || has_live_partner(x) ||
+        has_live_partner(y))
+        return -UT_E_INVALID;
+    memory_connect(x, y->rx);
+    memory_connect(y, x->rx);
+    return 0;
+}
+
 int memory_join(struct link *a, struct link *b)
 {
-    if (a == b || !link_is_memory(a) || !link_is_memory(b) || a->medium != b->medium ||
-        a->caps != b->caps)
+    if (a == b || !link_is_memory(a) || !link_is_memory(b))
         return -UT_E_INVALID;
-    struct memory *x = memory_of(a), *y = memory_of(b);
-    int result = -UT_E_INVALID;
     pthread_mutex_lock(&join_lock);
-    if (!has_live_partner(x) && !has_live_partner(y)) {
-        memory_connect(x, y->rx);
-        memory_connect(y, x->rx);
-        result = 0;
-    }
+    int result = join_locked(memory_of(a), memory_of(b));
     pthread_mutex_unlock(&join_lock);
     return result;
+}
+
+int memory_join_name(struct link *l, const char *name)
+{
+    size_t len = strlen(name);
+    if (!link_is_memory(l) || len == 0 || len >= sizeof memory_of(l)->meeting)
+        return -UT_E_INVALID;
+    struct memory *m = memory_of(l), *other = NULL;
+    int result = m->meeting[0] != '\0' ? -UT_E_INVALID : 0, ends = 0;
+    pthread_mutex_lock(&join_lock);
+    for (struct memory *at = named_ends; at != NULL; at = at->next_named) {
+        if (strcmp(at->meeting, name) == 0) {
+            other = at;
+            ends++;
+        }
+    }
+    if (result == 0 && ends == 2)
+        result = -UT_E_ADDRESS_IN_USE;
+    if (result == 0 && other != NULL)
+        result = join_locked(m, other);
+    if (result == 0) {
+        memcpy(m->meeting, name, len + 1);
+        m->next_named = named_ends;
+        named_ends = m;
+    }
+    pthread_mutex_unlock(&join_lock);
+    return result == 0 && other != NULL ? 1 : result;
 }
 
 static int64_t queue_read(struct queue *q, uint8_t *to, size_t cap, struct link_offload *offload)
@@ -397,6 +437,15 @@ int64_t memory_read(struct link *l, uint8_t *to, size_t cap, struct link_offload
     }
     pthread_mutex_unlock(&m->lock);
     return result;
+}
+
+int memory_far_fd(struct link *l)
+{
+    struct memory *m = memory_of(l);
+    pthread_mutex_lock(&m->lock);
+    int fd = m->joined ? -UT_E_NOT_SUPPORTED : m->tx->fd;
+    pthread_mutex_unlock(&m->lock);
+    return fd;
 }
 
 int memory_write(struct link *l, const uint8_t *frame, size_t len,

@@ -1,7 +1,7 @@
 /* open.h: how each link is opened. Called by api/links.c; the options are those of usertcp.h.
  *
- * Every function returns 0 and a link in *out, or -code with *out untouched; with -UT_E_SYSTEM errno
- * tells why. The link takes its memory from `a`, which must outlive it; link_close ends it.
+ * Every function returns 0 and a link in *out, or -code with *out untouched; with -UT_E_SYSTEM
+ * errno tells why. The link takes its memory from `a`, which must outlive it; link_close ends it.
  */
 #ifndef UT_LINK_OPEN_H
 #define UT_LINK_OPEN_H

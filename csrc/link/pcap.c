@@ -4,7 +4,7 @@
  * Called through link.c with the link's tap_lock held.
  *   1. Only whole blocks enter the buffer, and the buffer is written in order, so a file is well
  *      formed up to its last write whatever happens.
- *   2. Every batch ends with one write: a crash loses nothing and a reader of a FIFO sees it at once.
+ *   2. Every batch ends with one write: a crash loses nothing, and a FIFO's reader sees it at once.
  *   3. What does not fit because the file takes no more is counted, never waited for.
  */
 #ifndef _GNU_SOURCE

@@ -9,8 +9,8 @@
 
 #include "link/link.h"
 
-/* Creates or overwrites `path`; a FIFO must have its reader. NULL with errno. It has memory of its own,
- * because it comes and goes while another thread uses the link. */
+/* Creates or overwrites `path`; a FIFO must have its reader. NULL with errno. It has memory of its
+ * own, because it comes and goes while another thread uses the link. */
 struct pcap *pcap_open(const char *path, const char *if_name, enum link_medium medium);
 /* Each returns how many frames were lost to the capture. `now` is the stack's clock; the file
  * shows wall-clock time, tied to it at the first frame. */
