@@ -83,6 +83,8 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
     data = u32_min(data, sendq_held(&t->sendq));
     sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
     sack_advance(t);
+    if (t->sack_ok && a->seg->opt.sack_count > 0)
+        sack_update(t, &a->seg->opt);
     ack_take_sample(t, a);
     if (t->recovery_mode != RECOVERY_FAST)
         t->cc.ops->on_ack(&t->cc, &told);
@@ -135,6 +137,18 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
            seq_eq(a->seg->ack, t->snd_una) && !window_changed && t->rexmt_kind != REXMT_PERSIST;
 }
 
+/* The same ACK again, with or without news of what arrived beyond it. */
+static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
+{
+    bool reports = t->sack_ok && a->seg->opt.sack_count > 0;
+    bool news = reports && sack_update(t, &a->seg->opt);
+    /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
+    if (news || (!reports && is_duplicate(t, a, window_changed))) {
+        t->dup_acks_in++;
+        recovery_on_dup_ack(t, news, a->now);
+    }
+}
+
 /* What the acknowledgment of our FIN leads to. */
 static struct tcp_verdict ack_of_fin(struct tcb *t, ns_t now)
 {
@@ -169,9 +183,9 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
             return v;
     }
     /* RFC 5961 5.2 (MUST): SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, and never before the first
-     * byte (attack 22). */
-    if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, t->max_snd_wnd)) ||
-        seq_leq(seg->ack, t->iss)) {
+     * byte there was (attack 22). */
+    uint32_t back = (uint32_t)u64_min(t->max_snd_wnd, t->sendq.una);
+    if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, back))) {
         if (challenge_may_leave(t, a->now))
             t->ack_now = true;
         return verdict_drop(DROP_tcp_ack_outside);
@@ -182,12 +196,8 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
     bool window_changed = window_take(t, seg->seq, seg->ack, seg->wnd);
     if (acked > 0)
         ack_new(t, a, acked);
-    bool news = t->sack_ok && seg->opt.sack_count > 0 && sack_update(t, &seg->opt);
-    if (acked == 0 && (news || (is_duplicate(t, a, window_changed) &&
-                                !(t->sack_ok && seg->opt.sack_count > 0)))) {
-        t->dup_acks_in++;
-        recovery_on_dup_ack(t, news, a->now);
-    }
+    else
+        ack_again(t, a, window_changed);
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);
 }

@@ -205,6 +205,11 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
         t->peer_fin_known = true; /* kept, should bytes before it be missing (SHLD-31) */
         t->peer_fin = seq_add(a->seq, a->len);
     }
+    if (t->peer_fin_known && seq_gt(seq_add(a->seq, a->len), t->peer_fin)) {
+        /* Bytes after the end of the stream are nobody's. */
+        a->len = seq_lt(a->seq, t->peer_fin) ? seq_len(t->peer_fin, a->seq) : 0;
+        tcp_count_drop(t->env, DROP_tcp_after_fin);
+    }
     if (a->len > 0) {
         v = arrive_text(t, a);
         if (v.kind != VERDICT_CONTINUE)

@@ -70,10 +70,9 @@ void tcb_trouble_release(struct tcb *t)
 
 void tcb_check(const struct tcb *t)
 {
-    UT_CHECK(seq_leq(t->iss, t->snd_una) || tcb_flight(t) < UINT32_C(1) << 31);
     UT_CHECK(seq_leq(t->snd_una, t->snd_nxt));
-    if (seq_gt(t->snd_una, t->iss))
-        UT_CHECK(seq_eq(tcb_snd_seq(t, t->sendq.una), t->snd_una) || tcb_fin_acked(t));
+    if (t->state >= TCP_ESTABLISHED)
+        UT_CHECK(seq_eq(tcb_snd_seq(t, t->sendq.una + tcb_fin_acked(t)), t->snd_una));
     if (t->state >= TCP_SYN_RECEIVED && t->state != TCP_TIME_WAIT)
         UT_CHECK(seq_leq(t->rcv_nxt, t->rcv_adv) || t->fin_received);
     if (tcp_state_is_synchronized(t->state) && t->state != TCP_TIME_WAIT && tcb_flight(t) > 0)

@@ -141,11 +141,7 @@ void tcb_trouble_release(struct tcb *t);
 /* Asserts the invariants above (test builds). */
 void tcb_check(const struct tcb *t);
 
-/* Stream offset of a sequence number near snd_una, and back; the SYN must be acknowledged. */
-static inline uint64_t tcb_snd_offset(const struct tcb *t, seq32 s)
-{
-    return t->sendq.una + (uint64_t)(int64_t)seq_diff(s, t->snd_una);
-}
+/* And back. */
 static inline seq32 tcb_snd_seq(const struct tcb *t, uint64_t offset)
 {
     return seq_add(t->iss, (uint32_t)(offset + 1));
@@ -155,6 +151,12 @@ static inline uint32_t tcb_flight(const struct tcb *t) { return seq_len(t->snd_n
 static inline bool tcb_fin_acked(const struct tcb *t)
 {
     return t->fin_sent && seq_gt(t->snd_una, t->fin_seq);
+}
+/* Stream offset of a sequence number near snd_una (the SYN must be acknowledged); the FIN takes the
+ * offset after the last byte. */
+static inline uint64_t tcb_snd_offset(const struct tcb *t, seq32 s)
+{
+    return t->sendq.una + tcb_fin_acked(t) + (uint64_t)(int64_t)seq_diff(s, t->snd_una);
 }
 
 #endif

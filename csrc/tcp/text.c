@@ -13,7 +13,9 @@ void arrive_urgent(struct tcb *t, const struct arrival *a)
     /* RFC 9293 3.8.5 (MUST-30, MUST-32): kept in line, the pointer tracked, the user told when it
      * moves forward. A pointer of zero or behind says nothing (attack 2). */
     seq32 up = seq_add(a->seg->seq, a->seg->urp);
-    if (seq_gt(up, t->rcv_up) && seq_gt(up, t->rcv_nxt)) {
+    if (!t->urgent_pending)
+        t->rcv_up = t->rcv_nxt; /* pulled along, so that it is never half the space behind */
+    if (seq_gt(up, t->rcv_up)) {
         t->rcv_up = up;
         t->urgent_pending = true;
         t->events |= TCP_EV_URGENT;
