@@ -17,6 +17,8 @@ from usertcp._core import ffi, lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
+__all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
+
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
 

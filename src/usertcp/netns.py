@@ -130,13 +130,13 @@ class Namespace:
             _setns(self.fd)
             return function(*args, **kwargs)
 
-        return _in_thread(inside)
+        return in_thread(inside)
 
     def popen(self, command: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
         return self.run(lambda: subprocess.Popen(command, **kwargs))
 
     def take(self, ifname: str) -> None:
-        """Move a device of the caller's namespace in here; it arrives down and without addresses."""
+        """Move a device of the caller's namespace in here: down, without addresses."""
         _netlink("link", "set", index=_index(ifname), net_ns_fd=self.fd)
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ def second_namespace() -> Namespace:
         link_up("lo")
         return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
-    return Namespace(_in_thread(make))
+    return Namespace(in_thread(make))
 
 
 def _setns(fd: int) -> None:
@@ -175,7 +175,7 @@ def _setns(fd: int) -> None:
         raise OSError(code, f"cannot enter the network namespace: {os.strerror(code)}")
 
 
-def _in_thread(function: Callable[[], T]) -> T:
+def in_thread(function: Callable[[], T]) -> T:
     """The result of `function`, run in a new thread, which starts in the caller's namespace."""
     result: list[T] = []
     failure: list[BaseException] = []
@@ -206,7 +206,7 @@ def _netlink(what: str, *args: Any, **kwargs: Any) -> None:
             answer = getattr(ip, what)(*args, **kwargs)
             list(answer or ())  # a refusal is only told to who reads the answer
 
-    _in_thread(speak)
+    in_thread(speak)
 
 
 def _index(ifname: str) -> int:

@@ -136,7 +136,7 @@ IMPORTERS = {
     "asyncio": ("_driver", "asyncio/", "testing/", "cli/"),
     "trio": ("_driver", "trio/", "testing/", "cli/"),
     "uvloop": ("cli/", "testing/"),
-    "pyroute2": ("netns.py", "cli/", "testing/"),
+    "pyroute2": ("netns.py", "_claims.py", "cli/", "testing/"),
     "click": ("cli/", "__main__.py"),
     "rich": ("cli/",),
     "cffi": (),
