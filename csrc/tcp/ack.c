@@ -143,7 +143,7 @@ static void ack_again(struct tcb *t, const struct arrival *a, bool window_change
     bool reports = t->sack_ok && a->seg->opt.sack_count > 0;
     bool news = reports && sack_update(t, &a->seg->opt);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
-    if (news || (!reports && is_duplicate(t, a, window_changed))) {
+    if (news || (!t->sack_ok && is_duplicate(t, a, window_changed))) {
         t->dup_acks_in++;
         recovery_on_dup_ack(t, news, a->now);
     }

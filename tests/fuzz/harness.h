@@ -1,0 +1,46 @@
+/* harness.h: what the fuzz targets share: a reader of the input, a stack on a memory link, frames.
+ *
+ * A target owns nothing between inputs: each makes its stack, and freeing it must return every byte.
+ */
+#ifndef UT_FUZZ_HARNESS_H
+#define UT_FUZZ_HARNESS_H
+
+#include "include/usertcp.h"
+#include "wire/tcp.h"
+
+#define FUZZ_PORT 80
+#define FUZZ_MTU 1500
+
+/* The input, eaten from the front; zeros when it is used up. */
+struct input {
+    const uint8_t *at;
+    size_t left;
+};
+
+uint8_t input_u8(struct input *in);
+uint16_t input_u16(struct input *in);
+uint32_t input_u32(struct input *in);
+/* Up to `max` bytes; *at points into the input. */
+size_t input_bytes(struct input *in, size_t max, const uint8_t **at);
+
+struct bench {
+    ut_stack *stack;
+    ut_link *link; /* the stack's; we hold its far end */
+    ut_handle listener;
+    uint64_t now;
+    bool ethernet;
+};
+
+/* 10.0.0.2/24 and fd00::2/64, a listener on FUZZ_PORT, small tables so that their limits are met. */
+void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies);
+void bench_close(struct bench *b);
+/* One frame in, one turn, everything out is read and discarded; returns the frames that came out. */
+unsigned bench_frame(struct bench *b, const uint8_t *frame, size_t len);
+/* A turn at `now`; reads what came out. */
+unsigned bench_turn(struct bench *b);
+/* A TCP segment from 10.0.0.1:1234 to the listener's address; its checksum is vouched for. */
+unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, size_t len);
+/* Handshake with the listener from 10.0.0.1:1234, ISS 1000; the accepted connection, or 0. */
+ut_handle bench_establish(struct bench *b, bool timestamps);
+
+#endif
