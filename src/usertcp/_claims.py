@@ -167,7 +167,8 @@ def _remove_stale() -> list[Owner]:
                 nft.table("del", name=name)
         return alive
 
-    return _nftables(sweep)
+    alive: list[Owner] = _nftables(sweep)
+    return alive
 
 
 # -- nftables --------------------------------------------------------------------------------------
