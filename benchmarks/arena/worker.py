@@ -7,7 +7,6 @@ fresh event loop and, on usertcp, a fresh stack. Between jobs the process sleeps
 side that is not measured takes no part.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -19,8 +18,6 @@ from typing import Any
 import anyio
 
 from arena.programs import CLIENTS, Job, Outcome, serving
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +65,7 @@ async def _run(spec: Spec, job: Job) -> Outcome | None:
 
 
 def main() -> None:
-    # The coordinator may die without a word; nothing of it shall be left behind.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The coordinator's end, however it comes, is the end of standard input, and so of this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     spec = Spec(**json.loads(sys.argv[1]))
     os.sched_setaffinity(0, {spec.cpu})
