@@ -1,0 +1,126 @@
+"""What a bad network does to packets: `Impairment` says how bad, `Pipe` does it, by a seed.
+
+A pipe is one direction. It is told the time and says when each packet comes out, if at all; so the
+same pipes serve the simulator (no event loop) and `Network` (async).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impairment:
+    """One direction of a link. Times are seconds, probabilities 0 to 1, sizes bytes."""
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    """Up to this much more delay; packets keep their order."""
+    loss: float = 0.0
+    burst: float = 1.0
+    """Mean number of packets lost together."""
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    """Probability of being held back by `reorder_delay`, so that later packets overtake."""
+    reorder_delay: float = 0.01
+    corrupt: float = 0.0
+    """Probability that one bit flips; checksums are not repaired."""
+    rate: float | None = None
+    """Bits per second."""
+    queue: int = 1 << 20
+    """Bytes that wait for a link with a `rate`; what comes when it is full is lost."""
+    mtu: int | None = None
+    """Larger packets vanish without a word."""
+
+
+@dataclass(slots=True)
+class PipeStatistics:
+    offered: int = 0
+    delivered: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    corrupted: int = 0
+    queue_full: int = 0
+    too_large: int = 0
+
+
+@dataclass(slots=True)
+class Pipe:
+    """Packets in with `offer`, out at the times it returns. `impairment` may be changed."""
+
+    impairment: Impairment
+    rng: random.Random
+    statistics: PipeStatistics = field(default_factory=PipeStatistics)
+    _busy_until: int = 0  # of the serialising sender
+    _last_out: int = 0
+    _losing: bool = False
+
+    def offer(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        """(time, packet) pairs to deliver: none when it is lost, two when it is duplicated."""
+        im, st, rng = self.impairment, self.statistics, self.rng
+        st.offered += 1
+        if im.mtu is not None and len(packet) > im.mtu:
+            st.too_large += 1
+            return []
+        left_at = self._serialise(len(packet), now)
+        if left_at is None:
+            st.queue_full += 1
+            return []
+        if self._is_lost():
+            st.lost += 1
+            return []
+        if im.corrupt and rng.random() < im.corrupt:
+            st.corrupted += 1
+            packet = flip_bit(packet, rng.randrange(len(packet) * 8))
+        out = [(self._arrival(left_at), packet)]
+        if im.duplicate and rng.random() < im.duplicate:
+            st.duplicated += 1
+            out.append((self._arrival(left_at), packet))
+        st.delivered += len(out)
+        return out
+
+    def _serialise(self, size: int, now: int) -> int | None:
+        rate = self.impairment.rate
+        if rate is None:
+            return now
+        begin = max(now, self._busy_until)
+        waiting = (begin - now) * rate / (8 * _NS)
+        if waiting + size > self.impairment.queue:
+            return None
+        self._busy_until = begin + round(size * 8 * _NS / rate)
+        return self._busy_until
+
+    def _is_lost(self) -> bool:
+        im = self.impairment
+        if not im.loss:
+            self._losing = False
+            return False
+        if self._losing:
+            self._losing = self.rng.random() < 1 - 1 / max(im.burst, 1.0)
+        if not self._losing:
+            self._losing = self.rng.random() < im.loss / max(im.burst, 1.0)
+        return self._losing
+
+    def _arrival(self, left_at: int) -> int:
+        im, rng = self.impairment, self.rng
+        at = left_at + round(im.delay * _NS)
+        if im.reorder and rng.random() < im.reorder:
+            self.statistics.reordered += 1
+            return at + round(rng.uniform(0, im.reorder_delay) * _NS)
+        if im.jitter:
+            at += round(rng.uniform(0, im.jitter) * _NS)
+        self._last_out = max(at, self._last_out)
+        return self._last_out
+
+
+def flip_bit(packet: bytes, bit: int) -> bytes:
+    changed = bytearray(packet)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)

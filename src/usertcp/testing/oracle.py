@@ -1,0 +1,141 @@
+"""What must hold for every packet a stack emits, whatever the test is about.
+
+`check_emitted` looks at one packet alone; `FlowOracle` follows one direction of a connection as it
+leaves the sender.
+"""
+
+from __future__ import annotations
+
+from usertcp.testing.notation import describe, relative
+from usertcp.testing.packets import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    URG,
+    Packet,
+    PacketError,
+    Segment,
+    decode,
+)
+
+_ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
+
+
+class OracleError(AssertionError):
+    """The engine emitted something no correct engine emits."""
+
+
+def check_emitted(data: bytes, mtu: int) -> Packet:
+    """The packet, decoded. Checksums, lengths, flags and options are right, or OracleError."""
+    try:
+        packet = decode(data)
+    except PacketError as exc:
+        raise OracleError(f"emitted packet is malformed: {exc}\n{data.hex()}") from None
+    if len(data) > mtu:
+        raise OracleError(f"packet of {len(data)} bytes on a link with MTU {mtu}")
+    if packet.ttl < 1:
+        raise OracleError("packet with TTL 0")
+    if isinstance(packet.body, Segment):
+        wrong = _segment_faults(packet.body)
+        if packet.src.version == 4 and not packet.dont_fragment:
+            wrong.append("a TCP segment may be fragmented (RFC 1191)")
+        if wrong:
+            raise OracleError(f"emitted {describe(packet.body)}: {'; '.join(wrong)}")
+    return packet
+
+
+def _segment_faults(segment: Segment) -> list[str]:
+    flags, options = segment.flags, segment.options
+    kinds = [kind for kind in options.order if kind > 1]
+    syn_only = [name for kind, name in _ON_SYN_ONLY.items() if kind in kinds and not flags & SYN]
+    faults = {
+        "none of SYN, RST, ACK": not flags & (SYN | RST | ACK),
+        "two of SYN, FIN, RST": (flags & (SYN | FIN | RST)).bit_count() > 1,
+        "reserved bits set": segment.reserved,
+        "acknowledgment number without ACK": segment.ack and not flags & ACK,
+        "urgent pointer without URG": segment.urgent and not flags & URG,
+        "RST with data": segment.payload and flags & RST,
+        "port 0": not (segment.sport and segment.dport),
+        f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
+        "an option twice": len(set(kinds)) != len(kinds),
+        "an empty SACK block": any(relative(right, left) <= 0 for left, right in options.sack),
+        "a SACK block twice": len(set(options.sack)) != len(options.sack),
+    }
+    return [text for text, found in faults.items() if found]
+
+
+class FlowOracle:
+    """One direction: what `sender` emits, judged with what had reached it from the other side.
+
+    `permit` is the highest right edge (ack + window) delivered to the sender so far: data must not
+    go beyond, but for a zero-window probe of one byte (RFC 9293 3.8.6.1).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.isn: int | None = None
+        self.wscale: int | None = None  # what this side's SYN offered
+        self.peer: FlowOracle | None = None
+        self.right_edge: int | None = None  # offered by this side
+        self.permit: int | None = None
+        self.timestamps = False
+        self.synchronized = False
+
+    def emitted(self, segment: Segment) -> None:
+        if segment.flags & RST:
+            return
+        if segment.flags & SYN:
+            if segment.seq != self.isn:  # a new incarnation
+                self.__init__(self.name)  # type: ignore[misc]
+            self.isn = segment.seq
+            self.wscale = segment.options.wscale
+            self.timestamps = segment.options.timestamps is not None
+        else:
+            self.synchronized = True
+            self._check_options(segment)
+            self._check_permit(segment)
+        if segment.flags & ACK:
+            self._check_edge(segment)
+
+    def delivered_from_peer(self, segment: Segment, peer: FlowOracle) -> None:
+        """A segment of the other side has reached this one."""
+        self.peer = peer
+        if not segment.flags & ACK or segment.flags & RST or self.isn is None:
+            return
+        edge = (segment.ack + _window(segment, peer, self)) % 2**32
+        if self.permit is None or relative(edge, self.permit) > 0:
+            self.permit = edge
+
+    def _check_options(self, segment: Segment) -> None:
+        peer = self.peer
+        agreed = self.timestamps and peer is not None and peer.timestamps
+        if agreed and segment.options.timestamps is None:
+            raise OracleError(f"{self.name}: no timestamp though agreed: {describe(segment)}")
+
+    def _check_permit(self, segment: Segment) -> None:
+        if self.permit is None or not segment.payload:
+            return
+        beyond = relative(segment.seq + len(segment.payload), self.permit)
+        if beyond > 0 and not (beyond == 1 and len(segment.payload) == 1):
+            raise OracleError(f"{self.name}: {beyond} bytes beyond the window: {describe(segment)}")
+
+    def _check_edge(self, segment: Segment) -> None:
+        peer = self.peer
+        if peer is None:
+            return
+        window = _window(segment, self, peer)
+        edge = (segment.ack + window) % 2**32
+        shift = self.wscale or 0
+        if self.right_edge is None or relative(edge, self.right_edge) > 0:
+            self.right_edge = edge
+        elif relative(edge, self.right_edge) < -((1 << shift) - 1):
+            by = relative(self.right_edge, edge)
+            raise OracleError(f"{self.name}: right edge moved left by {by}: {describe(segment)}")
+
+
+def _window(segment: Segment, sender: FlowOracle, receiver: FlowOracle) -> int:
+    """In bytes: scaled unless it is on a SYN, and only if both sides offered (RFC 7323 2.2)."""
+    if segment.flags & SYN or sender.wscale is None or receiver.wscale is None:
+        return segment.window
+    return segment.window << min(sender.wscale, 14)
