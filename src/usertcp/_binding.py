@@ -7,13 +7,15 @@ path costs one Python call and one C call. Structs are allocated once per stack.
 One thread at a time: the engine has a mutex of its own, the scratch memory here has not.
 """
 
+import os
 from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from usertcp import _events
 from usertcp._address import text_of
-from usertcp._core import ffi, lib
+from usertcp._core import ffi as ffi
+from usertcp._core import lib as lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
@@ -40,7 +42,7 @@ _PLAIN_FIELDS = tuple(
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
-    name for name in LinkInfo.__dataclass_fields__ if name not in ("ethernet", "mac")
+    name for name in LinkInfo.__dataclass_fields__ if name not in ("name", "ethernet", "mac")
 )
 
 
@@ -49,6 +51,9 @@ class LinkHolder(Protocol):
 
     def release(self) -> Any:
         """The `ut_link *`, from now on the caller's. `ClosedResourceError` when it is gone."""
+
+    def close(self) -> None:
+        """Gives back what the link has claimed in the system; after the stack's end."""
 
 
 def _check_layout() -> None:
@@ -94,7 +99,7 @@ class RawStack:
     """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
 
     __slots__ = (
-        "_bytes", "_event_bytes", "_events", "_handle", "_info", "_local", "_names", "_remote",
+        "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names", "_remote",
         "_scratch", "_span", "_stack", "fd", "polls", "shared",
     )  # fmt: skip
 
@@ -113,13 +118,8 @@ class RawStack:
             except OverflowError:
                 raise ValueError(f"{name}: {value} is out of range") from None
         config.seed[0], config.seed[1] = seed
-        pointer = link.release()
-        if capture is not None:
-            self._capture(pointer, capture)
-        error = ffi.new("int *")
-        self._stack: Any = lib.ut_stack_new(config, pointer, error)
-        if not self._stack:
-            raise exception(error[0], "the stack cannot be made")
+        self._link = link
+        self._stack: Any = self._new(config, capture)
         self.polls = 0
         shared = lib.ut_stack_shared(self._stack)
         self.shared = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
@@ -137,13 +137,22 @@ class RawStack:
         self._remote = ffi.new("ut_endpoint *")
         self._names: list[str] = []
 
-    @staticmethod
-    def _capture(pointer: Any, path: str) -> None:
-        system_error = ffi.new("int *")
-        code = lib.ut_link_capture(pointer, path.encode(), system_error)
-        if code < 0:
-            lib.ut_link_close(pointer)
-            raise exception(code, f"capture to {path!r}", system_error[0])
+    def _new(self, config: Any, capture: str | None) -> Any:
+        pointer, error = self._link.release(), ffi.new("int *")
+        try:
+            if capture is not None:
+                system_error = ffi.new("int *")
+                code = lib.ut_link_capture(pointer, os.fsencode(capture), system_error)
+                if code < 0:
+                    lib.ut_link_close(pointer)
+                    raise exception(code, f"capture to {capture!r}", system_error[0])
+            stack = lib.ut_stack_new(config, pointer, error)
+            if not stack:
+                raise exception(error[0], "the stack cannot be made")
+        except BaseException:
+            self._link.close()
+            raise
+        return stack
 
     def free(self) -> None:
         """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
@@ -151,6 +160,7 @@ class RawStack:
         if stack is not None:
             self.shared = memoryview(array("Q", [_events.NEVER, 0]))
             lib.ut_stack_free(stack)
+            self._link.close()
 
     # ---- turns -------------------------------------------------------------------------------
 
@@ -176,6 +186,13 @@ class RawStack:
         data = _buffer(span.data, length)[:]
         _recv_done(stack, handle, length, now)
         return data
+
+    def peek(self, handle: int, now: int) -> int:
+        """0 when `recv` would give bytes, else the negated code it would give."""
+        count = _recv(self._stack, handle, self._scratch, 0, 1, self._span, now)
+        if count == 0:
+            _recv_done(self._stack, handle, 0, now)
+        return count
 
     def send(self, handle: int, data: bytes, now: int) -> int:
         """How many bytes of `data` were taken, or a negated code."""
@@ -290,6 +307,7 @@ class RawStack:
         raw = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), raw)
         return LinkInfo(
+            name=ffi.string(raw.name).decode(errors="replace"),
             ethernet=raw.medium == 0,
             mac=_buffer(raw.mac)[:6].hex(":"),
             **{name: getattr(raw, name) for name in _LINK_FIELDS},

@@ -116,6 +116,7 @@ class Transition:
 class LinkInfo:
     """The link under a stack and its counters."""
 
+    name: str
     caps: int
     mtu: int
     gso_max: int

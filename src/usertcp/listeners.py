@@ -34,7 +34,7 @@ _WOULD_BLOCK = -Code.WOULD_BLOCK
 class TCPListener(Listener[TCPStream]):
     """One listening address and port of a stack. Made by `create_tcp_listener`."""
 
-    __slots__ = ("__weakref__", "_driver", "_end", "_engine", "_local", "_stack", "_thread")
+    __slots__ = ("_driver", "_end", "_engine", "_local", "_stack", "_thread")
 
     def __init__(self, stack: "Stack", endpoint: Endpoint, local: SockAddr) -> None:
         self._stack = stack

@@ -133,7 +133,7 @@ class Stack:
 
         The result is a `TCPStream`, or a `TLSStream` over one when any of `tls`, `ssl_context`,
         `tls_hostname` is given. When no attempt succeeds: `OSError("All connection attempts
-        failed")`, whose cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
+        failed")`; its cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
         (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
         """

@@ -19,7 +19,7 @@ from anyio import BusyResourceError, ClosedResourceError
 from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
-from usertcp._binding import Bytes, Exported
+from usertcp._binding import SCRATCH, Bytes, Exported
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -57,7 +57,7 @@ class TCPStream(ByteStream):
     `raw_socket`, and `usertcp.StreamAttribute`.
     """
 
-    __slots__ = ("__weakref__", "_driver", "_end", "_engine", "_local", "_now", "_remote", "_stack",
+    __slots__ = ("_driver", "_end", "_engine", "_local", "_now", "_remote", "_stack",
                  "_thread")  # fmt: skip
 
     def __init__(
@@ -91,7 +91,7 @@ class TCPStream(ByteStream):
             raise ClosedResourceError
         end.busy_reading = True
         try:
-            if end.readable:
+            if end.readable or (end.drained and self._has_ended()):
                 await self._driver.checkpoint()
             else:
                 await self._park_reader()
@@ -100,14 +100,24 @@ class TCPStream(ByteStream):
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
+                    if len(data) < max_bytes and len(data) <= SCRATCH:
+                        end.readable, end.drained = False, True
                     self._after_call()
                     return data
                 if data != _WOULD_BLOCK:
+                    end.readable = True
                     raise_for(data)
                 end.readable = False
                 await self._park_reader()
         finally:
             end.busy_reading = False
+
+    def _has_ended(self) -> bool:
+        """All bytes told of are taken: whether something but waiting is left to do."""
+        end = self._end
+        end.drained = False
+        end.readable = self._engine.peek(end.handle, self._now()) != _WOULD_BLOCK
+        return end.readable
 
     async def _park_reader(self) -> None:
         end = self._end
@@ -159,11 +169,12 @@ class TCPStream(ByteStream):
                 offset += taken
                 if offset == len(exported):
                     return
-            elif taken != _WOULD_BLOCK:
+            elif taken == _WOULD_BLOCK:
+                await self._park_writer()
+                if end.closed:
+                    raise closed_error(end)
+            else:
                 raise_for(taken)
-            await self._park_writer()
-            if end.closed:
-                raise closed_error(end)
             taken = self._engine.send_from(end.handle, exported, offset, self._now())
             self._after_call()
 
