@@ -23,6 +23,16 @@ static void *wb_new(size_t size)
     return p;
 }
 
+uint8_t *wb_bytes_copy(const uint8_t *data, size_t len)
+{
+    uint8_t *copy = malloc(len); /* of 0 bytes too: not NULL, nothing to read */
+    UT_ASSERT(copy != NULL);
+    memcpy(copy, data, len);
+    return copy;
+}
+
+void wb_bytes_free(uint8_t *copy) { free(copy); }
+
 /* -- base/alloc */
 
 struct wb_alloc {

@@ -15,6 +15,10 @@
 #define WB_NOWHERE 4294967295u
 #define WB_RANGES_MAX 32
 
+/* A copy in memory of exactly that size: reading past its end is seen by a sanitizer. */
+uint8_t *wb_bytes_copy(const uint8_t *data, size_t len);
+void wb_bytes_free(uint8_t *copy);
+
 /* base/alloc */
 struct wb_alloc;
 struct wb_alloc *wb_alloc_new(uint64_t limit);
