@@ -11,7 +11,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(origin PYTHON),file)
 VENV ?= .venv
 else
-VENV ?= .venv-$(shell $(PYTHON) -c 'import sys, sysconfig as s; print("%d.%d" % sys.version_info[:2] + ("t" if s.get_config_var("Py_GIL_DISABLED") else ""))')
+VENV := .venv-$(shell $(PYTHON) -c 'import sys, sysconfig as s; print("%d.%d" % sys.version_info[:2] + ("t" if s.get_config_var("Py_GIL_DISABLED") else ""))')
+endif
+ifeq ($(VENV),.venv-)
+$(error PYTHON=$(PYTHON) does not run)
 endif
 PY := $(VENV)/bin/python
 
@@ -90,7 +93,7 @@ bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --
 	@$(PY) benchmarks/against_kernel.py $(ARGS)
 
 docs: $(VENV)/.dev ## the documentation as a site in build/site
-	@$(PY) -m mkdocs build --quiet --strict --site-dir build/site
+	@$(PY) -m mkdocs build --strict --site-dir build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
@@ -128,12 +131,17 @@ format: $(VENV)/.dev ## ruff and clang-format, in place
 
 # A second copy of the package under build/san, so that the ordinary one stays as it is.
 SAN := build/san
-SAN_ENV = PYTHONPATH=$(SAN)/lib PYTHONMALLOC=malloc \
+SAN_ENV = PYTHONPATH=$(SAN)/lib PYTHONMALLOC=malloc PATH="$(CURDIR)/$(SAN)/bin:$$PATH" \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+# Programs that tests start and that do not bear the preloaded run-time library (curl hangs).
+SAN_FREE := curl ip iperf3 nft ping ss tcpdump tshark
 san: $(VENV)/.test ## the whole suite with AddressSanitizer and UndefinedBehaviorSanitizer
 	@rm -rf $(SAN)/lib && mkdir -p $(SAN)/lib && cp -r src/usertcp $(SAN)/lib/
 	@rm -f $(SAN)/lib/usertcp/*.so
+	@mkdir -p $(SAN)/bin; for tool in $(SAN_FREE); do \
+	  printf '#!/bin/sh\nunset LD_PRELOAD\nPATH=$${PATH#*:} exec %s "$$@"\n' $$tool >$(SAN)/bin/$$tool; \
+	  chmod +x $(SAN)/bin/$$tool; done
 	@CC=gcc UT_WHITEBOX=1 UT_SANITIZE=address,undefined $(PY) setup.py --quiet build_ext \
 	  --build-lib $(SAN)/lib >&2
 	@$(SAN_ENV) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -p no:cacheprovider $(ARGS)
