@@ -3,10 +3,6 @@
  * The only file that takes memory from the system for a stack. Sizes are counted as asked for;
  * the caller repeats the size when it gives memory back, so no header is kept before it.
  */
-#ifndef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE 1 /* MAP_ANONYMOUS also under -std=c11 */
-#endif
-
 #include "base/alloc.h"
 
 #include <stdlib.h>

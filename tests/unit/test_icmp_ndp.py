@@ -310,8 +310,7 @@ def test_no_solicited_flag_to_a_group():
 
 
 @either
-@pytest.mark.rfc("6980/5")
-def test_no_fragment_header_not_even_an_atomic_one(make):
+def test_no_fragment_header_not_even_an_atomic_one(make):  # RFC 6980 5
     assert ndp(make(extension=bytes([58]) + bytes(7)))[0] == "ndp_malformed"
 
 

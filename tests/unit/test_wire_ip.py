@@ -80,6 +80,7 @@ def test_ipv4_every_truncation():
     assert parse(packet)[0] == "none"
 
 
+@pytest.mark.rfc("1122-01")
 def test_ipv4_every_version_and_header_length():
     for first in range(256):
         if first >> 4 == 6:
@@ -111,6 +112,7 @@ def test_ipv4_total_length_against_frame():
             assert h.payload_len == total - 20
 
 
+@pytest.mark.rfc("1122-02")
 def test_ipv4_every_flipped_bit_breaks_the_checksum():
     packet = ipv4()
     for at in range(20 * 8):
@@ -142,6 +144,16 @@ def test_ipv4_every_flipped_bit_breaks_the_checksum():
 def test_ipv4_options(options, why):
     assert parse(ipv4(options=bytes.fromhex(options)))[0] == why
     assert parse(ipv4(b"", options=bytes.fromhex(options)))[0] == why
+
+
+@pytest.mark.rfc("9293-MUST-50")
+def test_ipv4_every_kind_and_length_of_option():
+    for kind in range(2, 256):
+        for length in range(42):
+            why, _ = parse(ipv4(options=(bytes([kind, length]) + b"\x01" * 38)))
+            is_source_route = kind in (131, 137)
+            legal = 2 <= length <= 40 and not is_source_route
+            assert why == ("none" if legal else "ip_options"), (kind, length)
 
 
 @pytest.mark.parametrize(
@@ -260,12 +272,14 @@ def test_ipv6_payload_length_cuts_the_chain_anywhere():
         assert (why, h.proto, h.payload_len) == ("none", TCP, rest)
 
 
+@pytest.mark.rfc("8200-06")
 def test_ipv6_all_extensions_walked():
     packet = chain(options_header(HBH), options_header(DESTINATION), routing(4), fragment())
     why, h = parse(packet)
     assert (why, h.proto, h.payload_at, h.payload_len) == ("none", TCP, 72, 8)
 
 
+@pytest.mark.rfc("8200-06")
 @pytest.mark.parametrize("count", range(12))
 def test_ipv6_number_of_extensions(count):
     why, h = parse(chain(*[options_header(DESTINATION)] * count))
@@ -295,6 +309,7 @@ def test_ipv6_routing(kind, left):
     assert why == ("none" if kind != 0 and left == 0 else "ip6_extension")
 
 
+@pytest.mark.rfc("6946-01")
 def test_ipv6_atomic_fragment_is_no_fragment():
     why, h = parse(chain(fragment(), options_header(DESTINATION)))
     assert (why, h.is_fragment, h.has_fragment_header, h.proto) == ("none", False, True, TCP)

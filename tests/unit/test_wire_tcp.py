@@ -88,7 +88,6 @@ def test_options_malformed():
     assert parse(HEADER[:12] + b"\x60" + HEADER[13:] + b"\x02\x05\x00\x00")[0] == "tcp_options"
 
 
-@pytest.mark.rfc("9293/MUST-2", "9293/MUST-3")
 @pytest.mark.parametrize(("src", "dst"), PAIRS)
 @given(data=st.binary(max_size=99), opt=st.booleans())
 def test_checksum(src, dst, data, opt):
