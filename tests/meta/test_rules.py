@@ -107,7 +107,8 @@ _GLOBAL = re.compile(
     r"^(?!typedef|extern|.*\bconst\b)(?:static )?[a-z_][\w ]*[ *]+\w+(?:\[[^\]]*\])*(?: = .*|;)$",
     re.MULTILINE,
 )
-GLOBALS_ALLOWED = ("wire/checksum", "api/whitebox")
+# ... and but for the names by which ends in memory find each other within a process.
+GLOBALS_ALLOWED = ("wire/checksum", "link/memory", "api/whitebox")
 LOCK = "pthread_mutex_t"  # a lock is no knowledge
 
 
