@@ -158,7 +158,7 @@ def demo(*, as_json: bool, keep_pcap: Path, size: int, loop: str, memory: bool) 
         with view or ExitStack():
             why = _run(spec, report, view)
             if why:
-                again = replace(spec, memory=True, why_memory=f"Because: {why}.")
+                again = replace(spec, memory=True, why_memory=f"Because: {why.rstrip('.')}.")
                 _run(again, report, view)
     except KeyboardInterrupt:
         click.echo("interrupted; nothing is left behind", err=True)

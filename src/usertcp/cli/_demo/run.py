@@ -109,6 +109,8 @@ class Run:
             worst = left[0]
             path = " ".join(map(str, worst.path)) or "no transitions"
             raise MismatchError(f"{len(left)} not: {worst.local} to {worst.remote}: {path}")
+        if not len(self.ledger):
+            raise MismatchError("no connection left a trace")
         return f"{len(self.ledger)} connections opened and closed, both FINs acknowledged"
 
     @contextmanager

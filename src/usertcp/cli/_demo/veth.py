@@ -22,6 +22,8 @@ from usertcp.cli._demo.run import PORT, TRACE, Run
 KERNEL = ("10.7.0.1", "fd07::1")
 OURS = ("10.7.0.2", "fd07::2")
 PREFIXES = (24, 64)
+LINK = "packet:v1?mac=02:00:00:07:00:02"
+"""A station address of its own: what the device's own is stays the kernel's."""
 FAMILIES = ("IPv4", "IPv6")
 TWIN_NEAR, TWIN_FAR = "10.7.1.1", "10.7.1.2"
 SHORT, MANY = 5, 100
@@ -64,17 +66,22 @@ def _interfaces(hosts: Sequence[str]) -> list[str]:
     return [f"{host}/{length}" for host, length in zip(hosts, PREFIXES, strict=False)]
 
 
+def _kernel_end(device: str, host: str) -> None:
+    netns.addr_add(device, f"{host}/24")
+    netns.link_up(device)
+
+
 @contextmanager
 def scene() -> Iterator[Scene]:
     """Builds it all in the private namespace that the caller has entered."""
     with (
         netns.private_network("v0", "v1", addresses=_interfaces(KERNEL)),
-        netns.private_network("t0", "t1", addresses=_interfaces([TWIN_NEAR])),
         netns.second_namespace() as far,
     ):
+        netns.veth_pair("t0", "t1")
         far.take("t1")
-        far.run(netns.addr_add, "t1", f"{TWIN_FAR}/24")
-        far.run(netns.link_up, "t1")
+        far.run(_kernel_end, "t1", TWIN_FAR)
+        _kernel_end("t0", TWIN_NEAR)
         peers = [Peer(KERNEL), Peer([TWIN_FAR], far)]
         try:
             for peer in peers:
@@ -87,7 +94,7 @@ def scene() -> Iterator[Scene]:
 
 async def play(run: Run, the: Scene) -> None:
     async with usertcp.open_stack(
-        "packet:v1",
+        LINK,
         addresses=_interfaces(OURS),
         gateway=list(KERNEL),
         capture=run.spec.pcap,
@@ -97,7 +104,7 @@ async def play(run: Run, the: Scene) -> None:
             await _pages(run, the, stack)
     # The large bodies go without the capture: it would hold them, and slow down what is compared.
     async with usertcp.open_stack(
-        "packet:v1", addresses=_interfaces(OURS[:1]), trace_capacity=TRACE
+        LINK, addresses=_interfaces(OURS[:1]), trace_capacity=TRACE
     ) as stack:
         with run.using(stack):
             await _bodies(run, the, stack)

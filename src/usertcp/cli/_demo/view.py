@@ -135,7 +135,7 @@ def _connections_table(rows: list[Row], letters: dict[tuple[str, ...], str]) -> 
 
 
 def _throughput_table(figures: dict[str, Any]) -> Table:
-    title = f"Gb/s over {figures['path']}, {figures['bytes']:,} bytes, AnyIO at both ends"
+    title = f"Gb/s over {figures['path']}, {figures['bytes'] >> 20} MiB"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in ("usertcp", "kernel TCP", "ratio"):
