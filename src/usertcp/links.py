@@ -288,7 +288,8 @@ class Link:
             )
 
     def _meet(self, name: str) -> None:
-        code = lib.ut_memory_join_name(self._live(), name.encode())
+        code = lib.ut_memory_join_name(self._live(), os.fsencode(name))
+        self.name = name
         if code == -Code.ADDRESS_IN_USE:
             text = f"memory:{name} has two ends already; a third needs another name"
             raise OSError(errno.EADDRINUSE, text)
