@@ -130,14 +130,14 @@ void wb_ring_read(const struct wb_rings *r, uint32_t which, uint64_t offset, voi
     ring_read(&r->ring[which], r->cache.size, offset, to, len);
 }
 
-uint32_t wb_ring_view(const struct wb_rings *r, uint32_t which, uint64_t offset, uint32_t len,
-                      uint32_t lens[2], void *to)
+struct wb_view wb_ring_view(const struct wb_rings *r, uint32_t which, uint64_t offset, uint32_t len)
 {
     struct ring_span s = ring_view(&r->ring[which], r->cache.size, offset, len);
-    memcpy(lens, s.len, sizeof s.len);
-    memcpy(to, s.at[0], s.len[0]);
-    memcpy((uint8_t *)to + s.len[0], s.at[1], s.len[1]);
-    return (uint32_t)(s.at[0] - r->ring[which].memory);
+    return (struct wb_view){
+        .at = {s.at[0], s.at[1]},
+        .len = {s.len[0], s.len[1]},
+        .place = (uint32_t)(s.at[0] - r->ring[which].memory),
+    };
 }
 
 uint32_t wb_rings_in_use(const struct wb_rings *r) { return r->cache.in_use; }

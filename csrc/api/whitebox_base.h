@@ -52,9 +52,13 @@ void wb_ring_write(struct wb_rings *r, uint32_t which, uint64_t offset, const vo
                    uint32_t len);
 void wb_ring_read(const struct wb_rings *r, uint32_t which, uint64_t offset, void *to,
                   uint32_t len);
-/* The lengths of the two pieces of a view, whose bytes go to `to`; where the first one begins. */
-uint32_t wb_ring_view(const struct wb_rings *r, uint32_t which, uint64_t offset, uint32_t len,
-                      uint32_t lens[2], void *to);
+struct wb_view {
+    uint8_t *at[2];
+    uint32_t len[2];
+    uint32_t place; /* where in the ring the first piece begins */
+};
+struct wb_view wb_ring_view(const struct wb_rings *r, uint32_t which, uint64_t offset,
+                            uint32_t len);
 uint32_t wb_rings_in_use(const struct wb_rings *r);
 uint32_t wb_rings_kept(const struct wb_rings *r);
 

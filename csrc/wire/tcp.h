@@ -3,8 +3,10 @@
 #ifndef UT_WIRE_TCP_H
 #define UT_WIRE_TCP_H
 
-#include "wire/addr.h"
+#include "base/base.h"
 #include "wire/tcp_opt.h"
+
+struct ipaddr; /* tcp/ reads this header and is to know no address: wire/addr.h for who does */
 
 #define TCP_HEADER_LEN 20
 #define TCP_MAX_HEADER_LEN 60

@@ -60,12 +60,12 @@ def test_against_a_bytearray(base, moved, script):
 
 
 def _check_view(rings, base, offset, data):
-    lens, copy = ffi.new("uint32_t[2]"), ffi.new("uint8_t[]", max(len(data), 1))
-    place = lib.wb_ring_view(rings.c, 0, offset, len(data), lens, copy)
-    assert place == (offset - base) % SIZE
-    assert lens[0] + lens[1] == len(data)
-    assert lens[0] == min(len(data), SIZE - place)
-    assert bytes(copy)[: len(data)] == data
+    view = lib.wb_ring_view(rings.c, 0, offset, len(data))
+    assert view.place == (offset - base) % SIZE
+    assert view.len[0] == min(len(data), SIZE - view.place)
+    assert view.len[0] + view.len[1] == len(data)
+    pieces = [bytes(ffi.buffer(view.at[i], view.len[i])) for i in range(2)]
+    assert b"".join(pieces) == data
 
 
 def test_a_whole_ring_wraps_once():
