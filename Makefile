@@ -93,6 +93,7 @@ bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --
 	@$(PY) benchmarks/against_kernel.py $(ARGS)
 
 docs: $(VENV)/.dev ## the documentation as a site in build/site
+	@$(PY) tools/requirements.py
 	@$(PY) -m mkdocs build --strict --site-dir build/site
 
 # -- for developers -------------------------------------------------------------------------------
