@@ -174,6 +174,7 @@ instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budg
 	@$(PY) benchmarks/instructions.py --check $(ARGS)
 
 wheel: $(VENV)/.made ## an abi3 wheel in dist/
+	@rm -rf build/lib* build/bdist*
 	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . >&2
 
 test-all-pythons: ## the suite, installed from a wheel, on every CPython >= 3.11 of this machine

@@ -68,6 +68,11 @@ def _compile(source: str, obj: Path, command: list[str]) -> None:
 
 
 class BuildExt(build_ext):
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.inplace:  # apart from what goes into wheels
+            self.build_lib = "build/inplace"
+
     def run(self) -> None:
         with _one_at_a_time(Path("build")):
             super().run()
