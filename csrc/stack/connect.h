@@ -1,0 +1,12 @@
+/* connect.h: active opens: route, source address, port (RFC 9293 3.9.1.1, 3.10.1).
+ */
+#ifndef UT_STACK_CONNECT_H
+#define UT_STACK_CONNECT_H
+
+#include "stack/conn.h"
+
+/* `name` has remote and rport; local and lport may be unset. A connection in SYN-SENT with a user,
+ * or a negated code. */
+int connect_begin(ut_stack *s, const struct flow_key *name, struct conn **out);
+
+#endif

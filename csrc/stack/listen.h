@@ -1,0 +1,55 @@
+/* listen.h: listeners: the table of them, their accept queues, and what they do with segments.
+ *
+ *      SYN -> half_open.c -> (ACK) -> listen_promote -> accept queue -> ut_accept
+ *         `-> cookie.c ---> (ACK) ------^
+ *
+ *   1. accept_count connections are on the accept queue; they have no user
+ *   2. half_count half-open entries name this listener
+ *   3. both are bounded by the backlog
+ */
+#ifndef UT_STACK_LISTEN_H
+#define UT_STACK_LISTEN_H
+
+#include "stack/conn.h"
+#include "stack/ingress.h"
+
+struct listener {
+    struct flow_key key; /* local and lport; a free one has lport 0 */
+    struct notice notice;
+    struct list accept_queue; /* of conn.notice.node */
+    uint32_t backlog, accept_count, half_count;
+    uint32_t bucket_next; /* POOL_NONE = last */
+    uint32_t reserved;    /* pool.h: not the last word */
+};
+
+#define LISTENER_BIT UINT32_C(0x80000000) /* in a handle's low half */
+#define LISTENERS_MAX 65536u
+
+void listen_init(ut_stack *s);
+static inline bool listen_is_handle(ut_handle h) { return ((uint32_t)h & LISTENER_BIT) != 0; }
+static inline uint32_t listen_index(const struct listener *l)
+{
+    return ((uint32_t)l->notice.handle & ~LISTENER_BIT) - 1;
+}
+/* NULL: stale. */
+struct listener *listen_of(const ut_stack *s, ut_handle h);
+/* Live one of that index, or NULL. */
+struct listener *listen_at(const ut_stack *s, uint32_t index);
+/* Who takes connections to that address and port: most specific first. NULL: nobody. */
+struct listener *listen_find(const ut_stack *s, const struct ipaddr *ip, uint16_t port);
+/* A listener for exactly this local end exists. */
+bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port);
+
+int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, struct listener **out);
+/* Resets what waits in its queues and forgets it. */
+void listen_shut(ut_stack *s, struct listener *l);
+/* A segment for its port that belongs to no record. `isn_after`: from TIME-WAIT, or NULL. */
+void listen_arrive(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after);
+/* The handshake is complete: `half` becomes a connection in place of the record `instead` (0:
+ * none), if the accept queue and the table have room. True: done, `rx` has been given to it. */
+bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct tcp_half *half,
+                    uint32_t instead);
+/* The oldest connection of the accept queue, or NULL. */
+struct conn *listen_accept(ut_stack *s, struct listener *l);
+
+#endif

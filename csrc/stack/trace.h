@@ -1,0 +1,48 @@
+/* trace.h: the last state transitions of a stack, with what caused them, in figure notation.
+ *
+ * A ring of ut_transition; the oldest gives way. With capacity 0 nothing is kept, and nothing is
+ * put into words.
+ */
+#ifndef UT_STACK_TRACE_H
+#define UT_STACK_TRACE_H
+
+#include "base/alloc.h"
+#include "base/time.h"
+#include "include/usertcp.h"
+#include "stack/flow.h"
+#include "tcp/state.h"
+#include "wire/tcp.h"
+
+struct trace {
+    ut_transition *item;
+    uint32_t capacity;
+    uint32_t first, count;
+};
+
+/* Why: a call or timer by name, or a segment, whose numbers are shown relative to the two bases. */
+struct trace_cause {
+    const char *call;          /* "connect", "timeout" ...; NULL with a segment alone */
+    const struct tcp_seg *seg; /* NULL: none */
+    bool is_received;          /* of the segment */
+};
+
+/* What the transition is of. */
+struct trace_subject {
+    ns_t now;
+    ut_handle handle; /* 0 for a half-open or TIME-WAIT entry */
+    const struct flow_key *key;
+    seq32 iss, irs;
+};
+
+/* False: out of memory. */
+bool trace_init(struct trace *t, struct alloc *a, uint32_t capacity);
+void trace_fini(struct trace *t, struct alloc *a);
+static inline bool trace_is_on(const struct trace *t) { return t->capacity != 0; }
+void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+               enum tcp_state to, struct trace_cause cause);
+/* Takes up to `max` of the oldest. */
+int trace_take(struct trace *t, ut_transition *out, int max);
+
+void trace_endpoint(ut_endpoint *to, const struct ipaddr *ip, uint16_t port);
+
+#endif

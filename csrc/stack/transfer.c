@@ -1,0 +1,135 @@
+/* transfer.c: called by api/ with the connection looked up. Output follows in stack_settle.
+ */
+#include "stack/transfer.h"
+
+#include "tcp/output.h"
+#include "tcp/user.h"
+
+int64_t transfer_send(ut_stack *s, struct conn *c, const void *data, size_t len)
+{
+    int64_t result = tcp_send(&c->tcb, data, len, s->now);
+    if (result > 0)
+        conn_mark_dirty(s, c);
+    return result;
+}
+
+/* The window may have opened enough to be told. */
+static void transfer_after_read(ut_stack *s, struct conn *c)
+{
+    if (c->tcb.state != TCP_CLOSED && tcp_output_is_due(&c->tcb))
+        conn_mark_dirty(s, c);
+}
+
+int64_t transfer_receive(ut_stack *s, struct conn *c, const struct transfer_to *to, ut_span *lent)
+{
+    struct tcb *t = &c->tcb;
+    uint32_t readable = reasm_readable(&t->reasm);
+    uint32_t max = (uint32_t)u64_min(to->max, UINT32_MAX);
+    if (max == 0)
+        return -UT_E_INVALID;
+    if (u32_min(readable, max) <= to->cap) {
+        int64_t result = tcp_receive(t, to->to, (uint32_t)u64_min(max, to->cap), s->now);
+        transfer_after_read(s, c);
+        return result;
+    }
+    lent->len = tcp_receive_lend(t, max, &lent->data);
+    return 0;
+}
+
+int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
+{
+    if (len > c->tcb.reasm.lent)
+        return -UT_E_INVALID;
+    tcp_receive_done(&c->tcb, (uint32_t)len, s->now);
+    transfer_after_read(s, c);
+    return 0;
+}
+
+static int transfer_set_number(struct conn *c, int option, int64_t value)
+{
+    struct tcb *t = &c->tcb;
+    switch (option) {
+    case UT_OPT_RCV_LIMIT:
+        return value > 0 && value <= UINT32_MAX ? tcp_set_rcv_limit(t, (uint32_t)value)
+                                                : -UT_E_INVALID;
+    case UT_OPT_SND_LIMIT:
+        return value > 0 && value <= UINT32_MAX ? tcp_set_snd_limit(t, (uint32_t)value)
+                                                : -UT_E_INVALID;
+    case UT_OPT_SND_LOWAT:
+        if (value < 1 || value > t->sendq.limit)
+            return -UT_E_INVALID;
+        t->snd_lowat = (uint32_t)value;
+        return 0;
+    case UT_OPT_USER_TIMEOUT:
+        if (value < 1)
+            return -UT_E_INVALID;
+        t->user_timeout = (ns_t)value;
+        return 0;
+    default:
+        return -UT_E_INVALID;
+    }
+}
+
+int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
+{
+    int code = 0;
+    switch (option) {
+    case UT_OPT_NODELAY:
+        c->tcb.nodelay = value != 0;
+        break;
+    case UT_OPT_LINGER:
+        if (value != 0 && value != -1)
+            return -UT_E_INVALID;
+        c->resets_on_close = value == 0;
+        break;
+    case UT_OPT_TTL:
+        if (value < 1 || value > 255)
+            return -UT_E_INVALID;
+        c->ttl = (uint8_t)value;
+        break;
+    case UT_OPT_DSCP:
+        if (value < 0 || value > 63)
+            return -UT_E_INVALID;
+        c->dscp = (uint8_t)value;
+        break;
+    default:
+        code = transfer_set_number(c, option, value);
+        break;
+    }
+    if (code == 0 && c->tcb.state != TCP_CLOSED)
+        conn_mark_dirty(s, c);
+    return code;
+}
+
+int transfer_option_get(const struct conn *c, int option, int64_t *value)
+{
+    const struct tcb *t = &c->tcb;
+    switch (option) {
+    case UT_OPT_NODELAY:
+        *value = t->nodelay;
+        return 0;
+    case UT_OPT_RCV_LIMIT:
+        *value = t->reasm.limit;
+        return 0;
+    case UT_OPT_SND_LIMIT:
+        *value = t->sendq.limit;
+        return 0;
+    case UT_OPT_USER_TIMEOUT:
+        *value = t->user_timeout > INT64_MAX ? INT64_MAX : (int64_t)t->user_timeout;
+        return 0;
+    case UT_OPT_LINGER:
+        *value = c->resets_on_close ? 0 : -1;
+        return 0;
+    case UT_OPT_TTL:
+        *value = c->ttl;
+        return 0;
+    case UT_OPT_DSCP:
+        *value = c->dscp;
+        return 0;
+    case UT_OPT_SND_LOWAT:
+        *value = t->snd_lowat;
+        return 0;
+    default:
+        return -UT_E_INVALID;
+    }
+}
