@@ -123,7 +123,7 @@ def test_pattern_says_what_differs(text: str, why: str):
 
 @pytest.mark.parametrize("text", ["seq=1 SNY", "seq=1 ACK", "seq=1 ack=1 ACK length=4 foo=3"])
 def test_pattern_refuses_nonsense(text: str):
-    with pytest.raises(ValueError, match="in|has"):
+    with pytest.raises(ValueError, match=r"in|has"):
         Pattern.parse(text)
 
 
@@ -157,7 +157,7 @@ def test_figure_lines():
 
 @pytest.mark.parametrize("line", ["OPEN CLOSED", "--> seq=1 SYN <--", "what is this"])
 def test_figure_refuses_what_it_cannot_read(line: str):
-    with pytest.raises(ValueError, match="state|arrows|cannot be read|control bit"):
+    with pytest.raises(ValueError, match=r"state|arrows|cannot be read|control bit"):
         parse(line)
 
 

@@ -9,10 +9,10 @@
     ''')
 
 `a` is on the left. Each side's first sequence number becomes its ISN (one more when the figure
-begins in ESTABLISHED). A state is that after the segment left or arrived. `--x` and `x--` lose a segment,
-`... segment -->` delivers one that was left in flight by `--> segment ...`, or makes an old
-duplicate. `... 1 RTO`, `... 2 MSL`, `... 40 ms` let time pass; `...` alone lets everything go its
-way until it is quiet. Every segment sent must be in the figure.
+begins in ESTABLISHED). A state is that after the segment left or arrived. `--x` and `x--` lose a
+segment, `... segment -->` delivers one that was left in flight by `--> segment ...`, or makes an
+old duplicate. `... 1 RTO`, `... 2 MSL`, `... 40 ms` let time pass; `...` alone lets everything go
+its way until it is quiet. Every segment sent must be in the figure.
 """
 
 from __future__ import annotations
@@ -83,6 +83,11 @@ class Side:
     def listen(self, backlog: int = 16) -> None:
         self._listener = self.engine.listen(PORTS[self._name], backlog=backlog)
 
+    def stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
     def send(self, data: bytes) -> int:
         return self.connection.send(data)
 
@@ -108,7 +113,9 @@ class Side:
 class Figure:
     """A figure while it runs."""
 
-    def __init__(self, text: str, **config: Any) -> None:
+    def __init__(
+        self, text: str, *, isn_a: int | None = None, isn_b: int | None = None, **config: Any
+    ) -> None:
         self.text = textwrap.dedent(text).strip("\n")
         self.steps = parse(self.text)
         self.config = config
@@ -120,8 +127,10 @@ class Figure:
             raise ValueError("a figure begins with the state of each side")
         self.first = first
         early = 1 if first.left == first.right == "ESTABLISHED" else 0
-        self.a = Side("a", self, (self._first_seq("a", 100) - early) % 2**32)
-        self.b = Side("b", self, (self._first_seq("b", 300) - early) % 2**32)
+        first_a = self._first_seq("a", 100) - early if isn_a is None else isn_a
+        first_b = self._first_seq("b", 300) - early if isn_b is None else isn_b
+        self.a = Side("a", self, first_a % 2**32)
+        self.b = Side("b", self, first_b % 2**32)
         self.sides = {"a": self.a, "b": self.b}
 
     def _first_seq(self, sender: str, default: int) -> int:
@@ -149,6 +158,7 @@ class Figure:
             self.a.connect()
             self._settle()
             assert self.b.connection.handle
+            self.b.stop_listening()
             self.trace.lines.clear()
         for side, state in ((self.a, left), (self.b, right)):
             if state == "LISTEN":
@@ -195,11 +205,11 @@ class Figure:
         return round(float(self.config["msl"]) * UNITS["s"])
 
     def _retransmission(self, step: Step) -> int:
-        for side in self.sides.values():
-            info = side.info
-            if info is not None and info.snd_una != info.snd_nxt:
-                return int(info.deadline_ns)
-        self._fail(step, "neither side waits for an ACK")
+        infos = [side.info for side in self.sides.values()]
+        waiting = [i.deadline_ns for i in infos if i is not None and i.snd_una != i.snd_nxt]
+        if not waiting:
+            self._fail(step, "neither side waits for an ACK")
+        return int(waiting[0])
 
     def _segment(self, step: Step) -> None:
         assert step.pattern is not None
@@ -323,5 +333,9 @@ class Figure:
 
 
 def figure(text: str, **config: Any) -> Figure:
-    """Runs a figure (see the module). `config` as of `usertcp.StackConfig`, for both stacks."""
+    """Runs a figure (see the module).
+
+    `config`: as of `usertcp.StackConfig`, for both stacks; `isn_a`, `isn_b`: where the figure does
+    not show the first sequence number.
+    """
     return Figure(text, **config).run()

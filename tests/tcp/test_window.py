@@ -1,0 +1,228 @@
+"""Flow control: zero windows and probes, silly windows on both sides, shrinking windows."""
+
+import pytest
+
+from usertcp import _events
+from usertcp.testing import Peer
+
+MSS = 1000
+
+
+def zero_window(peer: Peer, **config: float) -> None:
+    """100 bytes wait for a peer whose window is closed."""
+    peer.configure(rto_min=1.0, rto_max=60.0, **config).establish(mss=MSS, wscale=0)
+    peer.sends(window=0)
+    peer.app.send(bytes(100))
+    peer.gets_nothing()
+
+
+@pytest.mark.rfc("9293-MUST-36", "9293-SHLD-29", "9293-SHLD-30")
+def test_probes_of_a_closed_window_back_off(peer: Peer):
+    zero_window(peer)
+    times = []
+    for _ in range(8):
+        got = peer.gets(len=1, seq=1, within=70)
+        times.append(got.at)
+        peer.sends(ack=1, window=0)
+    gaps = [b - a for a, b in zip([0.0, *times], times, strict=False)]
+    assert gaps[0] == pytest.approx(1, rel=0.1)
+    for before, after in zip(gaps, gaps[1:], strict=False):
+        assert after == pytest.approx(min(2 * before, 60), rel=0.1)
+
+
+@pytest.mark.rfc("9293-MUST-37", "1122-11")
+def test_answered_probes_keep_the_connection_open(peer: Peer):
+    zero_window(peer, user_timeout=100)
+    for _ in range(24 * 60):
+        peer.gets(len=1, within=70)
+        peer.sends(ack=1, window=0)
+    assert peer.now > 10 * 3600
+    assert peer.app.state == "ESTABLISHED"
+    peer.sends(ack=1, window=5000)
+    assert peer.gets(seq=1).data
+
+
+@pytest.mark.rfc("9293-MUST-20")
+def test_unanswered_probes_end_it(peer: Peer):
+    zero_window(peer, user_timeout=100)
+    peer.gets_all(within=101)
+    assert (peer.app.state, peer.app.error) == ("CLOSED", "TIMED_OUT")
+
+
+def test_a_taken_probe_byte_counts(peer: Peer):
+    zero_window(peer)
+    peer.gets(seq=1, len=1, within=2)
+    peer.sends(ack=2, window=0)
+    peer.gets(seq=2, len=1, within=70)
+    peer.sends(ack=2, window=5000)
+    rest = b"".join(got.data for got in peer.gets_all(within=3))
+    assert len(rest) >= 98
+
+
+@pytest.mark.rfc("9293-MUST-36")
+def test_opening_ends_probing(peer: Peer):
+    zero_window(peer)
+    peer.gets(seq=1, len=1, within=2)
+    peer.sends(ack=1, window=5000)
+    got = peer.gets_all(within=0.9)
+    data = bytearray(100)
+    for one in got:
+        data[one.seq - 1 : one.end - 1] = b"x" * len(one.data)
+    assert data == b"x" * 100
+    peer.sends(ack=101, window=5000)
+    peer.gets_nothing(within=200)
+
+
+@pytest.mark.rfc("9293-MUST-34", "9293-MUST-35", "9293-SHLD-15", "9293-SHLD-16", "9293-SHLD-17")
+@pytest.mark.parametrize("window", [0, 500, 1500])
+def test_a_shrinking_window_is_survived(peer: Peer, window: int):
+    peer.configure(rto_min=1.0).establish(mss=MSS, wscale=0)
+    peer.app.send(bytes(5000))
+    assert len(peer.gets_all()) == 5
+    peer.sends(ack=1, window=window)
+    assert peer.app.info.snd_wnd == window
+    peer.app.send(bytes(1000))
+    assert all(got.seq <= 5000 for got in peer.gets_all(within=5)), "no new data"
+    assert peer.app.state == "ESTABLISHED"
+    peer.sends(ack=5001, window=10000)
+    assert sum(len(got.data) for got in peer.gets_all()) == 1000
+
+
+@pytest.mark.rfc("9293-MUST-38")
+def test_sender_avoids_silly_windows(peer: Peer):
+    """Segment, or half the largest window, or all there is."""
+    peer.configure(rto_min=1.0).establish(mss=MSS, wscale=0, window=4000)
+    peer.app.send(bytes(20_000))
+    assert [len(got.data) for got in peer.gets_all()] == [1000] * 4
+    acked = 4001
+    for open_by in (1, 10, 100, 500):
+        peer.sends(ack=acked, window=open_by)
+        peer.gets_nothing()
+    peer.sends(ack=acked, window=1000)
+    peer.gets(len=1000)
+
+
+@pytest.mark.rfc("9293-MUST-38")
+def test_half_of_a_small_window_is_enough(peer: Peer):
+    peer.configure(rto_min=1.0).establish(mss=MSS, wscale=0, window=600)
+    peer.app.send(bytes(2000))
+    peer.gets(len=600)
+    peer.sends(ack=601, window=299)
+    peer.gets_nothing()
+    peer.sends(ack=601, window=300)
+    peer.gets(len=300)
+
+
+@pytest.mark.rfc("9293-MUST-38")
+def test_a_silly_window_is_used_after_a_while(peer: Peer):
+    """The override time-out: or two such sides would wait for ever."""
+    peer.configure(rto_min=1.0).establish(mss=MSS, wscale=0, window=4000)
+    peer.app.send(bytes(20_000))
+    peer.gets_all()
+    peer.sends(ack=4001, window=100)
+    got = peer.gets(seq=4001, within=5)
+    assert 1 <= len(got.data) <= 100
+
+
+@pytest.mark.rfc("9293-MUST-39")
+def test_receiver_avoids_silly_windows(peer: Peer):
+    """The window opens by a segment or half the buffer, however little is read at a time."""
+    peer.configure(rcv_buffer=8192).establish(wscale=0)
+    window = peer.app.info.rcv_wnd
+    sent = 0
+    while sent < window:
+        size = min(1000, window - sent)
+        peer.sends(data=bytes(size))
+        sent += size
+    assert peer.gets_all()[-1].window == 0
+    steps = [0]
+    for _ in range(window):
+        assert len(peer.app.receive(1)) == 1
+        steps += [got.window for got in peer.gets_all()]
+    grown = [b - a for a, b in zip(steps, steps[1:], strict=False)]
+    assert grown
+    assert min(grown) >= min(1460, window // 2)
+    assert len(grown) <= 8192 // 1460 + 1
+
+
+@pytest.mark.rfc("9293-SHLD-14", "7323-07", "7323-08")
+def test_right_edge_never_retreats(peer: Peer):
+    peer.configure(rcv_buffer=65536).establish(wscale=7)
+    edge = 0
+    for size in (1, 127, 129, 1000, 1459, 3):
+        for _ in range(5):
+            peer.sends(data=bytes(size))
+            for got in peer.gets_all(within=0.1):
+                assert got.ack is not None
+                assert got.ack + got.window >= edge
+                edge = got.ack + got.window
+        peer.app.receive(size)
+        for got in peer.gets_all():
+            assert got.ack is not None
+            assert got.ack + got.window >= edge
+            edge = got.ack + got.window
+
+
+def test_a_full_window_is_offered_and_usable(peer: Peer):
+    peer.configure(rcv_buffer=16384).establish(wscale=0)
+    window = peer.app.info.rcv_wnd
+    assert window >= 8192
+    peer.sends_together(
+        *(
+            peer.segment(seq=1 + at, data=bytes(min(1460, window - at)))
+            for at in range(0, window, 1460)
+        )
+    )
+    assert len(peer.app.receive()) == window
+    assert "drop_tcp_window_overrun" not in peer.engine.counters()
+
+
+@pytest.mark.rfc("9293-MUST-66")
+def test_a_closed_window_still_takes_ack_rst_and_urg(peer: Peer):
+    peer.configure(rcv_buffer=4096).establish(wscale=0)
+    window = peer.app.info.rcv_wnd
+    for at in range(0, window, 1000):
+        peer.sends(seq=1 + at, data=bytes(min(1000, window - at)))
+    peer.gets_all(within=1)
+    assert peer.app.info.rcv_wnd == 0
+    peer.app.send(b"abc")
+    peer.gets(data=b"abc")
+    peer.sends(ack=4)
+    assert peer.app.info.flight_size == 0
+    peer.sends("URG,ACK", urgent=1, data=b"u")
+    assert peer.app.events & _events.URGENT
+    peer.gets("ACK", ack=1 + window, window=0)
+    peer.sends("RST", seq=1 + window)
+    assert peer.app.state == "CLOSED"
+
+
+@pytest.mark.rfc("9293-EV-12")
+def test_older_segments_do_not_change_the_window(peer: Peer):
+    peer.establish(wscale=0)
+    peer.sends(data=b"abcdef", window=5000)
+    assert peer.app.info.snd_wnd == 5000
+    peer.sends(seq=3, ack=1, window=10)
+    assert peer.app.info.snd_wnd == 5000
+    peer.sends(seq=7, ack=1, window=6000)
+    assert peer.app.info.snd_wnd == 6000
+
+
+@pytest.mark.rfc("9293-MUST-1", "9293-REC-1")
+def test_large_windows_are_unsigned(peer: Peer):
+    peer.configure(snd_buffer=1 << 20).establish(wscale=14, window=65535 << 14)
+    peer.sends(window=65535 << 14)
+    assert peer.app.info.snd_wnd == 65535 << 14
+    peer.app.send(bytes(5000))
+    assert sum(len(got.data) for got in peer.gets_all()) == 5000
+
+
+def test_writable_is_told_when_there_is_room(peer: Peer):
+    peer.configure(snd_buffer=4096).establish(mss=MSS)
+    assert peer.app.connection is not None
+    assert peer.app.send(bytes(10_000)) == 4096
+    assert peer.app.send(b"x") == 0
+    peer.app.connection.clear_events()
+    got = peer.gets_all()
+    peer.sends(ack=got[0].end)
+    assert peer.app.events & _events.WRITABLE
+    assert peer.app.send(bytes(10_000)) == len(got[0].data)
