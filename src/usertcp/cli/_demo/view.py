@@ -123,13 +123,13 @@ def _connections_table(rows: list[Row], letters: dict[tuple[str, ...], str]) -> 
     for row in rows:
         table.add_row(
             row["purpose"],
-            row["local"],
-            row["remote"],
+            escape(row["local"]),
+            escape(row["remote"]),
             letters[tuple(row["path"])],
             _number(row["bytes_received"]),
             _number(row["bytes_sent"]),
             _number(row["retransmissions"]),
-            _number(row["srtt_us"]),
+            _number(row["srtt_us"] or None),
         )
     return table
 
