@@ -122,6 +122,7 @@ class Figure:
         self.trace = Trace()
         self.now = START
         self.quiet = False
+        self.known: dict[str, int] = {}  # letters
         first = self.steps[0]
         if first.kind != "states":
             raise ValueError("a figure begins with the state of each side")
@@ -242,7 +243,7 @@ class Figure:
         one = sender.engine.emitted.popleft()
         if not isinstance(one.packet.body, Segment):
             self._fail(step, f"{step.sender} sends {one.packet.body!r}")
-        wrong = step.pattern.differences(one.packet.segment)
+        wrong = step.pattern.differences(one.packet.segment, self.known)
         if wrong:
             shown = describe(one.packet.segment)
             self._fail(step, f"{step.sender} sends {shown}: {'; '.join(wrong)}")
@@ -253,7 +254,7 @@ class Figure:
         assert step.pattern is not None
         source = self.b if at is self.a else self.a
         for one in source.flight:
-            if not step.pattern.differences(one.packet.segment):
+            if not step.pattern.differences(one.packet.segment, dict(self.known)):
                 source.flight.remove(one)
                 return one.data
         pattern = step.pattern

@@ -16,6 +16,7 @@ from typing import Self
 from usertcp.testing.packets import ACK, URG, Segment, flags_text, parse_flags
 
 _FIELD = re.compile(r"(\w+)=(\[[^\]]*\]|\S+)")
+_NAME = re.compile(r"([a-z])(?:\+(\d+))?$")
 
 
 def relative(value: int, base: int) -> int:
@@ -69,6 +70,7 @@ def parse_blocks(text: str) -> tuple[tuple[int, int], ...]:
 class Pattern:
     """What a segment of a figure must be. Fields not written are not looked at, but for length
     (0 unless written), the flags (exactly those written) and the ACK number (none unless written).
+    A number may be a letter, as in `seq=y` and later `ack=y+1`, or `*`.
     """
 
     flags: int
@@ -80,6 +82,7 @@ class Pattern:
     wscale: int | None = None
     urgent: int | None = None
     sack: tuple[tuple[int, int], ...] | None = None
+    names: tuple[tuple[str, str, int], ...] = ()  # field, letter, what is added to it
     text: str = field(default="", compare=False)
 
     @classmethod
@@ -94,19 +97,22 @@ class Pattern:
                 raise ValueError(f"{word!r} in {text!r} is no control bit") from None
         names = {"len": "length", "win": "window", "urp": "urgent"}
         values: dict[str, int] = {}
+        letters: list[tuple[str, str, int]] = []
         blocks = parse_blocks(fields.pop("sack")) if "sack" in fields else None
         for name, value in fields.items():
             key = names.get(name, name)
             if key not in {"seq", "ack", "length", "window", "mss", "wscale", "urgent"}:
                 raise ValueError(f"{name!r} in {text!r} is no field of a segment")
-            if value != "*":
+            if letter := _NAME.match(value):
+                letters.append((key, letter[1], int(letter[2] or 0)))
+            elif value != "*":
                 values[key] = int(value)
         if flags & ACK and "ack" not in fields:
             raise ValueError(f"{text!r} has ACK but no ack=")
-        return cls(flags=flags, sack=blocks, text=text.strip(), **values)
+        return cls(flags=flags, sack=blocks, names=tuple(letters), text=text.strip(), **values)
 
-    def differences(self, segment: Segment) -> list[str]:
-        """What is not as written; empty when all is."""
+    def differences(self, segment: Segment, known: dict[str, int] | None = None) -> list[str]:
+        """What is not as written; empty when all is. Letters not yet `known` become it."""
         seen = {
             "seq": segment.seq,
             "ack": segment.ack if segment.flags & ACK else None,
@@ -125,6 +131,13 @@ class Pattern:
             expected = getattr(self, name)
             if expected is not None and expected != value:
                 wrong.append(f"{name} {value}, not {expected}")
+        for name, letter, added in self.names:
+            value = int(str(seen[name] or 0))
+            base = (known or {}).get(letter, value - added)
+            if known is not None:
+                known.setdefault(letter, base)
+            if (base + added) % 2**32 != value:
+                wrong.append(f"{name} {value}, not {letter}+{added}, which is {base + added}")
         return wrong
 
 

@@ -48,8 +48,8 @@ def test_figure_8_old_duplicate_syn(figure):
         4.  SYN-SENT     <-- seq=300 ack=91 SYN,ACK   <-- SYN-RECEIVED
         5.  SYN-SENT     --> seq=91 RST               --> LISTEN
         6.               ... seq=100 SYN              --> SYN-RECEIVED
-        7.  ESTABLISHED  <-- seq=300 ack=101 SYN,ACK  <-- SYN-RECEIVED   # the same ISN: it is fixed
-        8.  ESTABLISHED  --> seq=101 ack=301 ACK      --> ESTABLISHED
+        7.  ESTABLISHED  <-- seq=y ack=101 SYN,ACK    <-- SYN-RECEIVED
+        8.  ESTABLISHED  --> seq=101 ack=y+1 ACK      --> ESTABLISHED
     """)
 
 
@@ -67,8 +67,8 @@ def test_figure_9_half_open_discovery(figure):
             b.listen()
             ... 1 RTO
         7.  SYN-SENT     --> seq=400 SYN              --> SYN-RECEIVED
-            ESTABLISHED  <-- seq=299 ack=401 SYN,ACK  <-- SYN-RECEIVED
-            ESTABLISHED  --> seq=401 ack=300 ACK      --> ESTABLISHED
+            ESTABLISHED  <-- seq=y ack=401 SYN,ACK    <-- SYN-RECEIVED
+            ESTABLISHED  --> seq=401 ack=y+1 ACK      --> ESTABLISHED
         """,
         isn_a=99,
         isn_b=299,
@@ -163,7 +163,7 @@ def test_loss_and_close(figure):
         FIN-WAIT-2   x-- seq=301 ack=107 FIN,ACK      <-- LAST-ACK
         ... 1 RTO
         TIME-WAIT    <-- seq=301 ack=107 FIN,ACK      <-- LAST-ACK
-        TIME-WAIT    --> seq=107 ack=302 ACK          --> CLOSED
+        TIME-WAIT    --> seq=107 ack=302 ACK          --> LISTEN
         """
     )
 
