@@ -14,12 +14,13 @@ from typing import Any, Protocol, TypeAlias
 
 from usertcp import _events
 from usertcp._address import text_of
-from usertcp._core import ffi as ffi
-from usertcp._core import lib as lib
+from usertcp._core import ffi, lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
 __all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
+
+__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "ffi", "lib"]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
@@ -99,8 +100,8 @@ class RawStack:
     """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
 
     __slots__ = (
-        "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names", "_remote",
-        "_scratch", "_span", "_stack", "fd", "polls", "shared",
+        "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
+        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -138,20 +139,18 @@ class RawStack:
         self._names: list[str] = []
 
     def _new(self, config: Any, capture: str | None) -> Any:
-        pointer, error = self._link.release(), ffi.new("int *")
-        try:
-            if capture is not None:
-                system_error = ffi.new("int *")
-                code = lib.ut_link_capture(pointer, os.fsencode(capture), system_error)
-                if code < 0:
-                    lib.ut_link_close(pointer)
-                    raise exception(code, f"capture to {capture!r}", system_error[0])
+        pointer, error, system_error = self._link.release(), ffi.new("int *"), ffi.new("int *")
+        stack, about = None, "the stack cannot be made"
+        if capture is not None:
+            about = f"capture to {capture!r}"
+            error[0] = lib.ut_link_capture(pointer, os.fsencode(capture), system_error)
+        if error[0] < 0:
+            lib.ut_link_close(pointer)
+        else:
             stack = lib.ut_stack_new(config, pointer, error)
-            if not stack:
-                raise exception(error[0], "the stack cannot be made")
-        except BaseException:
+        if not stack:
             self._link.close()
-            raise
+            raise exception(error[0], about, system_error[0])
         return stack
 
     def free(self) -> None:

@@ -36,8 +36,8 @@ class Endpoint:
     """
 
     __slots__ = (
-        "__weakref__", "busy_reading", "busy_writing", "closed", "connected", "drained", "ended", "engine",
-        "error", "handle", "link_failed", "readable", "reader", "writer",
+        "__weakref__", "busy_reading", "busy_writing", "closed", "connected", "drained", "ended",
+        "engine", "error", "handle", "link_failed", "readable", "reader", "writer",
     )  # fmt: skip
 
     def __init__(self, engine: "Engine", handle: int, *, readable: bool = False) -> None:

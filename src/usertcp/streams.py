@@ -12,6 +12,7 @@ then), yields last; a scope's cancellation in that yield waits for the next chec
 import warnings
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from operator import index
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -82,6 +83,8 @@ class TCPStream(ByteStream):
         other `OSError`) when the connection died; what was received before comes first. Cancelled,
         it has taken nothing.
         """
+        if type(max_bytes) is not int:
+            max_bytes = index(max_bytes)  # TypeError now, not when data arrives
         if max_bytes < 1:
             raise ValueError("max_bytes must be a positive integer")
         end = self._end

@@ -107,8 +107,9 @@ async def test_peer_that_closed_can_be_written_to_until_the_reset_comes():
 async def test_forgotten_stream_is_closed_with_a_warning():
     async with two_stacks() as stacks:
         a, b = await connect(stacks)
+        a.myself = a  # so that only the collector finds it
+        del a
         with pytest.warns(ResourceWarning, match="unclosed <TCPStream"):
-            del a
             gc.collect()
         with pytest.raises(EndOfStream), anyio.fail_after(2):
             await b.receive()
@@ -121,15 +122,15 @@ async def test_stream_that_a_task_waits_on_is_not_forgotten():
         got: list[bytes] = []
 
         async def reader() -> None:
-            got.append(await stream.receive())
+            async with holder.pop() as stream:
+                got.append(await stream.receive())
 
         async with anyio.create_task_group() as tg:
-            stream = b
+            holder = [b]
+            del b
             tg.start_soon(reader)
             await anyio.sleep(0.01)
-            del b, stream
             gc.collect()
-            stream = None
             await a.send(b"alive")
         assert got == [b"alive"]
         await a.aclose()

@@ -4,8 +4,8 @@ import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream
 
-from aio.pairs import connected, counts_as_checkpoint, eventually, raises_cancelled, two_stacks
 from aio.pairs import connect as connect_pair
+from aio.pairs import connected, counts_as_checkpoint, eventually, raises_cancelled, two_stacks
 from usertcp import StreamOption
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +234,9 @@ async def test_iteration_ends_with_the_stream():
         await a.send(b"one")
         await a.send_eof()
         assert [part async for part in b] == [b"one"]
+
+
+async def test_max_bytes_that_is_no_integer():
+    async with connected() as (a, _, _):
+        with pytest.raises(TypeError):
+            await a.receive(1.5)

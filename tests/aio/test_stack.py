@@ -1,0 +1,350 @@
+"""Stacks: opening, the ambient one, looking, closing under users, a link that fails."""
+
+import errno
+import inspect
+from ipaddress import ip_interface
+
+import anyio
+import pytest
+from anyio import BrokenResourceError, ClosedResourceError
+from anyio.abc import SocketAttribute
+
+import usertcp
+from aio.pairs import A4, B4, Cable, cables, connect, connected, eventually, fill, two_stacks
+from usertcp import State, StreamOption
+from usertcp._core import lib
+
+pytestmark = pytest.mark.anyio
+
+OPEN = {"addresses": ["10.7.0.1/24"]}
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"addresses": []}, ValueError, "at least one"),
+        ({"addresses": "10.7.0.1/24"}, TypeError, "a list"),
+        ({"addresses": ["10.7.0.1"]}, ValueError, r"'10.7.0.1' has no prefix length"),
+        ({"addresses": ["10.7.0.256/24"]}, ValueError, r"10.7.0.256/24"),
+        ({"addresses": ["10.7.0.1/33"]}, ValueError, r"10.7.0.1/33"),
+        ({"addresses": ["224.0.0.1/24"]}, ValueError, "224.0.0.1/24"),
+        ({"addresses": ["::/64"]}, ValueError, "::/64"),
+        ({**OPEN, "gateway": "nowhere"}, ValueError, "gateway: 'nowhere'"),
+        ({**OPEN, "seed": b"short"}, ValueError, "16 bytes"),
+        ({**OPEN, "seed": -1}, ValueError, "128 bits"),
+        ({**OPEN, "rcv_bufer": 1}, TypeError, "did you mean 'rcv_buffer'"),
+        ({**OPEN, "rcv_buffer": 100_000}, ValueError, "not a power of two"),
+        ({**OPEN, "msl": -1.0}, ValueError, "msl"),
+    ],
+)
+async def test_bad_argument(options, error: type[Exception], match: str):
+    with pytest.raises(error, match=match):
+        usertcp.open_stack("memory:nobody", **options)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ether:eth0", "packet:", "memory:x?mtu=big"])
+async def test_bad_url(url: str):
+    with pytest.raises(ValueError, match="link"):
+        async with usertcp.open_stack(url, **OPEN):
+            pass
+
+
+async def test_two_links():
+    with pytest.raises(ValueError, match="one link, 2 were given"):
+        usertcp.open_stack(["memory:a", "memory:b"], **OPEN)
+
+
+async def test_option_out_of_range():
+    cable = Cable()
+    with pytest.raises(ValueError, match="port_first: 70000"):
+        async with usertcp.open_stack(cable, **OPEN, port_first=70_000):
+            pass
+    cable.close()
+
+
+async def test_cannot_be_entered_twice():
+    context = usertcp.open_stack(Cable(), **OPEN)
+    async with context:
+        with pytest.raises(RuntimeError, match="call it again"):
+            await context.__aenter__()
+
+
+def test_outside_a_loop():
+    context = usertcp.open_stack(Cable(), **OPEN)
+    with pytest.raises(RuntimeError, match="needs a running event loop"):
+        context.__aenter__().send(None)
+
+
+# -- the ambient stack -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["connect_tcp", "create_tcp_listener"])
+async def test_signatures_are_anyios(name: str):
+    theirs = inspect.signature(getattr(anyio, name)).parameters
+    for ours in (getattr(usertcp, name), getattr(usertcp.Stack, name)):
+        parameters = dict(inspect.signature(ours).parameters)
+        parameters.pop("self", None)
+        assert list(parameters) == list(theirs)
+        for key, parameter in parameters.items():
+            assert parameter.kind == theirs[key].kind
+            assert parameter.default == theirs[key].default
+
+
+async def test_no_ambient_stack_says_how_to_open_one():
+    for call in (lambda: usertcp.connect_tcp(B4, 80), usertcp.create_tcp_listener):
+        with pytest.raises(RuntimeError, match=r"async with usertcp\.open_stack\("):
+            await call()
+    with pytest.raises(RuntimeError):
+        usertcp.current_stack()
+
+
+async def test_module_functions_use_the_innermost():
+    left, right = cables()
+    async with usertcp.open_stack(left, addresses=[f"{A4}/24"]) as a:
+        assert usertcp.current_stack() is a
+        async with usertcp.open_stack(right, addresses=[f"{B4}/24"]) as b:
+            assert usertcp.current_stack() is b
+            multi = await usertcp.create_tcp_listener(local_port=80)
+            assert multi.extra(usertcp.StreamAttribute.stack) is b
+        assert usertcp.current_stack() is a
+        with pytest.raises(OSError, match="All connection attempts failed"):
+            await usertcp.connect_tcp(A4, 80)
+
+
+async def test_tasks_inherit_it():
+    async with usertcp.open_stack(Cable(), **OPEN) as stack:
+        seen: list[usertcp.Stack] = []
+
+        async def look() -> None:
+            seen.append(usertcp.current_stack())
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(look)
+        assert seen == [stack]
+
+
+async def test_by_url_two_ends_meet():
+    async with (
+        usertcp.open_stack("memory:meet", addresses=[f"{A4}/24"]) as a,
+        usertcp.open_stack("memory:meet", addresses=[f"{B4}/24"]) as b,
+    ):
+        multi = await b.create_tcp_listener()
+        port = multi.extra(SocketAttribute.local_port)
+        async with await a.connect_tcp(B4, port) as stream:
+            await stream.send(b"over a named cable")
+        await multi.aclose()
+
+
+# -- looking ---------------------------------------------------------------------------------------
+
+
+async def test_connections():
+    async with connected() as (a, b, stacks):
+        await a.send(b"x" * 1000)
+        await b.receive()
+        (row,) = stacks.a.connections()
+        assert row.state is State.ESTABLISHED
+        assert str(row.state) == "ESTABLISHED"
+        assert row.error is None
+        assert row.local == a.extra(SocketAttribute.local_address)
+        assert row.remote == a.extra(SocketAttribute.remote_address)
+        assert row.bytes_sent >= 1000
+        assert row.nodelay
+        assert row == a.statistics()
+        multi = await stacks.a.create_tcp_listener(local_host=A4, local_port=7)
+        listening = [r for r in stacks.a.connections() if r.state is State.LISTEN]
+        assert [r.local for r in listening] == [(A4, 7)]
+        await multi.aclose()
+
+
+async def test_statistics():
+    async with connected() as (_, _, stacks):
+        found = stacks.a.statistics()
+        assert found.link.tx_frames > 0
+        assert found.link.mtu == 1500
+        assert found.polls > 0
+        assert found.memory_in_use > 0
+        assert all(isinstance(v, int) for v in found.counters.values())
+        assert stacks.a.addresses == (ip_interface("10.7.0.1/24"), ip_interface("fd07::1/64"))
+
+
+async def test_transitions():
+    async with connected(trace_capacity=100) as (a, _, stacks):
+        states = [(t.from_state, t.to_state) for t in stacks.a.transitions()]
+        assert states == [
+            (State.CLOSED, State.SYN_SENT),
+            (State.SYN_SENT, State.ESTABLISHED),
+        ]
+        await a.aclose()
+        assert stacks.a.transitions()[0].to_state is State.FIN_WAIT_1
+
+
+async def test_options():
+    async with connected() as (a, _, _):
+        assert a.get_option(StreamOption.NODELAY) == 1
+        a.set_option(StreamOption.NODELAY, 0)
+        assert a.get_option(StreamOption.NODELAY) == 0
+        with pytest.raises(ValueError, match="TTL"):
+            a.set_option(StreamOption.TTL, 1000)
+        await a.aclose()
+        with pytest.raises(ClosedResourceError):
+            a.get_option(StreamOption.NODELAY)
+        with pytest.raises(ClosedResourceError):
+            a.set_option(StreamOption.NODELAY, 1)
+
+
+async def test_capture(tmp_path):
+    path = tmp_path / "passed.pcapng"
+    async with connected(capture=None):
+        pass
+    async with usertcp.open_stack(Cable(), **OPEN, capture=str(path)):
+        pass
+    assert path.read_bytes()[:4] == b"\n\r\r\n"
+
+
+async def test_capture_that_cannot_be_written():
+    with pytest.raises(OSError, match="no-such-dir") as caught:
+        async with usertcp.open_stack(Cable(), **OPEN, capture="/no-such-dir/x.pcapng"):
+            pass
+    assert caught.value.errno == errno.ENOENT
+
+
+# -- closing ---------------------------------------------------------------------------------------
+
+
+async def test_closing_wakes_everybody():
+    async with two_stacks() as stacks:
+        a, b = await connect(stacks)
+        multi = await stacks.a.create_tcp_listener(local_host=A4)
+        await fill(a)
+        woken: list[str] = []
+
+        async def waits(name: str, operation) -> None:
+            with pytest.raises(ClosedResourceError):
+                await operation()
+            woken.append(name)
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(waits, "receive", a.receive)
+            tg.start_soon(waits, "send", lambda: a.send(bytes(1_000_000)))
+            tg.start_soon(waits, "accept", multi.listeners[0].accept)
+            tg.start_soon(waits, "connect", lambda: stacks.a.connect_tcp("10.7.0.9", 80))
+            await anyio.sleep(0.05)
+            await stacks.a.aclose(linger=0)
+        assert sorted(woken) == ["accept", "connect", "receive", "send"]
+        for operation in (a.receive, lambda: a.send(b"x"), a.send_eof, multi.listeners[0].accept):
+            with pytest.raises(ClosedResourceError):
+                await operation()
+        for look in (stacks.a.connections, stacks.a.statistics, stacks.a.transitions, a.statistics):
+            with pytest.raises(ClosedResourceError):
+                look()
+        await a.aclose()
+        await multi.aclose()
+        await stacks.a.aclose()
+        await b.aclose()
+        assert "closed" in repr(stacks.a)
+
+
+async def test_end_of_the_stack_delivers_what_was_accepted():
+    left, right = cables()
+    data = bytes(i % 256 for i in range(60_000))
+    async with usertcp.open_stack(right, addresses=[f"{B4}/24"]) as b:
+        multi = await b.create_tcp_listener(local_port=80)
+        async with anyio.create_task_group() as tg:
+            got = bytearray()
+
+            async def serve() -> None:
+                async with await multi.listeners[0].accept() as stream:
+                    await anyio.sleep(0.05)
+                    async for part in stream:
+                        got.extend(part)
+
+            tg.start_soon(serve)
+            async with usertcp.open_stack(left, addresses=[f"{A4}/24"]) as a:
+                stream = await a.connect_tcp(B4, 80)
+                await stream.send(data)
+        assert got == data
+        await multi.aclose()
+
+
+async def test_linger_is_bounded():
+    async with two_stacks(rto_initial=0.1) as stacks:
+        a, b = await connect(stacks)
+        stacks.b.engine.fail(-16)
+        await stacks.b.driver.stop()
+        await a.send(b"nobody acknowledges this")
+        began = anyio.current_time()
+        await stacks.a.aclose(linger=0.1)
+        assert 0.09 < anyio.current_time() - began < 1
+        del b
+
+
+async def test_linger_is_shielded():
+    """A cancelled program still delivers what its streams accepted."""
+    async with two_stacks() as stacks:
+        a, b = await connect(stacks)
+        with anyio.CancelScope() as scope:
+            await a.send(b"x" * 30_000)
+            scope.cancel()
+            await stacks.a.aclose()
+        assert scope.cancelled_caught
+        assert stacks.a.engine.freed
+        with anyio.fail_after(2):
+            assert len(b"".join([part async for part in b])) == 30_000
+        await b.aclose()
+
+
+async def test_two_closers():
+    async with two_stacks() as stacks, anyio.create_task_group() as tg:
+        tg.start_soon(stacks.a.aclose)
+        tg.start_soon(stacks.a.aclose)
+
+
+async def test_many_stacks_one_after_the_other():
+    for _ in range(10):
+        async with connected() as (a, b, _):
+            await a.send(b"x")
+            assert await b.receive() == b"x"
+
+
+# -- a link that fails -----------------------------------------------------------------------------
+
+
+async def test_link_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    async with two_stacks() as stacks:
+        a, b = await connect(stacks)
+        multi = await stacks.a.create_tcp_listener(local_host=A4)
+        await fill(a)
+        broken: list[Exception] = []
+
+        async def waits(operation) -> None:
+            try:
+                await operation()
+            except (BrokenResourceError, OSError) as exc:
+                broken.append(exc)
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(waits, a.receive)
+            tg.start_soon(waits, lambda: a.send(bytes(1_000_000)))
+            tg.start_soon(waits, multi.listeners[0].accept)
+            tg.start_soon(waits, lambda: stacks.a.connect_tcp("10.7.0.9", 80))
+            await anyio.sleep(0.05)
+            monkeypatch.setattr("usertcp._binding._poll", lambda *_: -lib.UT_E_LINK_DOWN)
+            stacks.a.driver._kick()
+            await eventually(lambda: len(broken) == 4)
+        for error in broken:
+            cause = error.__cause__
+            assert isinstance(cause, OSError)
+            assert cause.errno == errno.ENETDOWN
+        for operation in (a.receive, lambda: a.send(b"x"), a.send_eof, multi.listeners[0].accept):
+            with pytest.raises(ClosedResourceError):
+                await operation()
+        with pytest.raises(ClosedResourceError, match="its link has failed"):
+            await stacks.a.connect_tcp(B4, 80)
+        assert "link under the stack failed" in caplog.text
+        await a.aclose()
+        await multi.aclose()
+        await b.aclose()
