@@ -22,6 +22,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_interface
@@ -52,8 +53,8 @@ T = TypeVar("T")
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFHWADDR, _SIOCETHTOOL = 0x8913, 0x8914, 0x8927, 0x8946
-_IFF_UP, _IFF_NOARP = 0x1, 0x80
-_IFA_F_NODAD = 0x02
+_IFF_UP, _IFF_RUNNING, _IFF_NOARP = 0x1, 0x40, 0x80
+_IFA_F_NODAD, _IFA_F_TENTATIVE = 0x02, 0x40
 _ADDR_GEN_NONE = 1
 _ETHTOOL = {"rx_csum": 0x15, "tx_csum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -243,7 +244,31 @@ def veth_pair(a: str, b: str, mtu: int = 1500) -> None:
 
 
 def link_up(ifname: str) -> None:
+    """Returns when the device's IPv6 addresses answer, which the kernel sees to a moment later."""
     _flags(ifname, on=_IFF_UP)
+    _settle(ifname)
+
+
+def _settle(ifname: str) -> None:
+    (flags,) = struct.unpack_from("H", _ioctl(_SIOCGIFFLAGS, ifname), 16)
+    end = time.monotonic() + 1
+    while flags & _IFF_RUNNING and time.monotonic() < end and not _is_settled(ifname):
+        time.sleep(0.001)
+
+
+def _is_settled(ifname: str) -> bool:
+    """Whether each address that is past duplicate detection has its route to this machine."""
+    try:
+        addresses = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
+        routes = Path("/proc/thread-self/net/ipv6_route").read_text()
+    except OSError:  # no IPv6 here
+        return True
+    rows = [line.split() for line in addresses]
+    return all(
+        f"{address} 80 " in routes
+        for address, _, _, _, flags, name in rows
+        if name == ifname and not int(flags, 16) & _IFA_F_TENTATIVE
+    )
 
 
 def link_down(ifname: str) -> None:
@@ -266,6 +291,7 @@ def addr_add(ifname: str, interface: str) -> None:
         prefixlen=address.network.prefixlen,
         **flags,
     )
+    _settle(ifname)
 
 
 def route_add(network: str, *, via: str | None = None, device: str | None = None) -> None:
