@@ -57,14 +57,14 @@ class LinkSpec:
 
 
 def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
     return int(text)
 
 
 def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([kM]?)", text)
-    if match is None:
-        raise ValueError(text)
-    return int(match[1]) << {"": 0, "k": 10, "M": 20}[match[2]]
+    shift = {"k": 10, "M": 20}.get(text[-1:], 0)
+    return _number(text[:-1] if shift else text) << shift
 
 
 def _flag(text: str) -> bool:
