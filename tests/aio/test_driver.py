@@ -1,0 +1,175 @@
+"""Drivers: how many engine calls, which timers, fairness, and virtual time."""
+
+import asyncio
+import selectors
+import time
+
+import anyio
+import pytest
+import trio
+import trio.testing
+from anyio import BrokenResourceError
+
+from aio.pairs import NOBODY4, connect, connected, two_stacks
+from usertcp import _binding
+
+ECHOES = 200
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the engine calls of the hot path, as they are made."""
+    made: list[str] = []
+    for name in ("_poll", "_send", "_recv", "_recv_done"):
+
+        def counted(*args, real=getattr(_binding, name), name=name):
+            made.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(_binding, name, counted)
+    return made
+
+
+@pytest.mark.anyio
+async def test_engine_calls_of_an_echo(calls):
+    """One poll of each stack for each of the two packets' arrivals, one call per send; a receive
+    that waits asks once more whether the stream has ended.
+    """
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+
+        async def echo() -> None:
+            async for part in b:
+                await b.send(part)
+
+        tg.start_soon(echo)
+        await a.send(b"warm")
+        await a.receive()
+        calls.clear()
+        for _ in range(ECHOES):
+            await a.send(b"ping")
+            assert await a.receive() == b"ping"
+        assert calls.count("_send") <= 2 * ECHOES
+        assert calls.count("_recv") <= 4 * ECHOES + 2
+        assert calls.count("_poll") <= 2 * ECHOES + 10
+        assert calls.count("_recv_done") == 0
+        tg.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_engine_calls_of_a_large_receive(calls):
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+        tg.start_soon(a.send, bytes(2_000_000))
+        got = receives = 0
+        while got < 2_000_000:
+            got += len(await b.receive(1_000_000))
+            receives += 1
+        assert calls.count("_recv_done") <= receives
+        assert calls.count("_recv") <= 2 * receives + 1
+
+
+@pytest.mark.anyio
+async def test_idle_stack_makes_no_calls():
+    async with connected() as (_, _, stacks):
+        await anyio.sleep(0.3)  # delayed acknowledgements and the like are over
+        before = stacks.a.engine.polls
+        await anyio.sleep(0.2)
+        assert stacks.a.engine.polls == before
+
+
+@pytest.mark.anyio
+async def test_busy_stack_lets_others_run():
+    """A bulk transfer takes turns with a task that only wants its turn."""
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+        turns, over = 0, False
+
+        async def other() -> None:
+            nonlocal turns
+            while not over:
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+
+        async def reader() -> None:
+            nonlocal over
+            got = 0
+            while got < 5_000_000:
+                got += len(await b.receive())
+            over = True
+
+        tg.start_soon(other)
+        tg.start_soon(reader)
+        await a.send(bytes(5_000_000))
+    assert turns > 20
+
+
+@pytest.mark.anyio
+async def test_stacks_of_one_loop_do_not_disturb_each_other():
+    async with connected() as (a, b, _), connected() as (c, d, _):
+        await a.send(b"ab")
+        await c.send(b"cd")
+        assert await d.receive() == b"cd"
+        assert await b.receive() == b"ab"
+
+
+# -- virtual time ----------------------------------------------------------------------------------
+
+
+class VirtualSelector(selectors.DefaultSelector):
+    """Never sleeps: when no descriptor is ready, the time there was to wait is over at once."""
+
+    now = 1000.0
+
+    def select(self, timeout=None):
+        found = super().select(0)
+        if not found and timeout:
+            self.now += timeout
+        return found
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.selector = VirtualSelector()
+        super().__init__(self.selector)
+
+    def time(self) -> float:
+        return self.selector.now
+
+
+async def waits_for_timeouts() -> None:
+    began, really = anyio.current_time(), time.monotonic()
+    async with two_stacks(user_timeout=60.0, connect_timeout=30.0, linger=0.0) as stacks:
+        with pytest.raises(OSError, match="All") as caught:
+            await stacks.a.connect_tcp(NOBODY4, 80)
+        assert isinstance(caught.value.__cause__, TimeoutError)
+        assert 25 <= anyio.current_time() - began <= 70
+        a, b = await connect(stacks)
+        await a.send(b"works in virtual time too")
+        assert await b.receive() == b"works in virtual time too"
+        stacks.b.engine.fail(-16)
+        await stacks.b.driver.stop()
+        began = anyio.current_time()
+        await a.send(b"is anybody there?")
+        with pytest.raises(BrokenResourceError) as broken:
+            await a.receive()
+        assert isinstance(broken.value.__cause__, TimeoutError)
+        assert 50 <= anyio.current_time() - began <= 130
+        await a.aclose()
+        await b.aclose()
+    assert time.monotonic() - really < 5
+
+
+def test_virtual_asyncio_loop():
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(waits_for_timeouts())
+
+
+def test_trio_mock_clock():
+    trio.run(waits_for_timeouts, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_trio_mock_clock_with_a_rate():
+    async def main() -> None:
+        async with connected() as (a, b, _):
+            await a.send(b"x")
+            assert await b.receive() == b"x"
+
+    trio.run(main, clock=trio.testing.MockClock(rate=10))
