@@ -1,5 +1,5 @@
-/* arrive.c: SEGMENT ARRIVES for synchronized states and SYN-RECEIVED: the walk, and steps one to four
- * (sequence, RST, SYN; with RFC 5961 and RFC 7323's PAWS). RFC 9293 3.10.7.4.
+/* arrive.c: SEGMENT ARRIVES for synchronized states and SYN-RECEIVED: the walk, and steps one to
+ * four (sequence, RST, SYN; with RFC 5961 and RFC 7323's PAWS). RFC 9293 3.10.7.4.
  */
 #include "tcp/arrive.h"
 
@@ -149,8 +149,8 @@ static struct tcp_verdict arrive_syn(struct tcb *t, struct arrival *a)
     return challenge(t, a->now, DROP_tcp_syn_challenged);
 }
 
-/* RFC 9293 3.5 figure 7: in a simultaneous open the SYN,ACK that crosses ours repeats the peer's SYN,
- * one left of the window, and completes the handshake. */
+/* RFC 9293 3.5 figure 7: in a simultaneous open the SYN,ACK that crosses ours repeats the peer's
+ * SYN, one left of the window, and completes the handshake. */
 static bool completes_simultaneous_open(const struct tcb *t, const struct tcp_seg *seg)
 {
     return t->state == TCP_SYN_RECEIVED && !t->passive &&
@@ -205,7 +205,7 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
         t->peer_fin_known = true; /* kept, should bytes before it be missing (SHLD-31) */
         t->peer_fin = seq_add(a->seq, a->len);
     }
-    if (t->peer_fin_known && seq_gt(seq_add(a->seq, a->len), t->peer_fin)) {
+    if (a->len > 0 && t->peer_fin_known && seq_gt(seq_add(a->seq, a->len), t->peer_fin)) {
         /* Bytes after the end of the stream are nobody's. */
         a->len = seq_lt(a->seq, t->peer_fin) ? seq_len(t->peer_fin, a->seq) : 0;
         tcp_count_drop(t->env, DROP_tcp_after_fin);
