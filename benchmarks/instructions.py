@@ -3,6 +3,7 @@
     python benchmarks/instructions.py             count and print
     python benchmarks/instructions.py --check     and fail at 2 % over a budget
     python benchmarks/instructions.py --update    and make the counts the new budgets
+    python benchmarks/instructions.py --profile receive      where they go, by function
 
 Wall time on a shared machine is noise; instruction counts are repeatable. Each scenario of
 instructions.c runs with N and 2N repetitions, and a row is (count at 2N - count at N) / N of the
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +74,19 @@ _COST = re.compile(r"^([+-]?\d+|\*) \d+$")
 _POSITION = re.compile(r"^(fn|cfn)=\((\d+)\)(?: (.*))?$")
 
 
-def inclusive(profile: Path) -> dict[str, int]:
-    """Inclusive instructions of each function of a callgrind.out file (no recursion among ours)."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Instructions by function: with what it called, and its own alone."""
+
+    inclusive: dict[str, int]
+    own: dict[str, int]
+
+
+def read_costs(profile: Path) -> Costs:
+    """Reads a callgrind.out file (there is no recursion among our functions)."""
     names: dict[str, str] = {}
-    total: dict[str, int] = {}
-    current = ""
+    costs = Costs({}, {})
+    current, of_callee = "", False
     for line in profile.read_text().splitlines():
         match = _POSITION.match(line)
         if match:
@@ -84,16 +94,21 @@ def inclusive(profile: Path) -> dict[str, int]:
                 names[match[2]] = match[3]
             if match[1] == "fn":
                 current = names[match[2]]
+        elif line.startswith("calls="):
+            of_callee = True  # the next cost is what that callee took
         elif _COST.match(line):
-            # Own cost, or, after a calls= line, what that callee cost: both are the caller's.
-            total[current] = total.get(current, 0) + int(line.split()[1])
-    return total
+            cost = int(line.split()[1])
+            costs.inclusive[current] = costs.inclusive.get(current, 0) + cost
+            if not of_callee:
+                costs.own[current] = costs.own.get(current, 0) + cost
+            of_callee = False
+    return costs
 
 
-def count(program: Path, scenario: str, repetitions: int, directory: Path) -> dict[str, int]:
-    profile = directory / f"{scenario}.{repetitions}.callgrind"
+def count(program: Path, scenario: str, times: int, directory: Path) -> Costs:
+    profile = directory / f"{scenario}.{times}.callgrind"
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}"]
-    command += [str(program), scenario, str(repetitions)]
+    command += [str(program), scenario, str(times)]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -104,33 +119,55 @@ def count(program: Path, scenario: str, repetitions: int, directory: Path) -> di
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return inclusive(profile)
+    return read_costs(profile)
 
 
-def measure() -> dict[str, float | None]:
-    """Instructions per row; None where a function no longer exists under that name."""
-    scenarios = sorted({row.scenario for row in ROWS})
+Runs = dict[tuple[str, int], Costs]
+
+
+def run_all(scenarios: Sequence[str]) -> Runs:
+    """Every scenario with N and with 2N repetitions."""
     with tempfile.TemporaryDirectory(prefix="usertcp-instructions-") as name:
         directory = Path(name)
         program = cdriver.build("instructions", directory)
         runs = [
-            (scenario, factor * COUNTS.get(scenario, DEFAULT_COUNT))
-            for scenario in scenarios
-            for factor in (1, 2)
+            (scenario, repetitions(scenario, factor)) for scenario in scenarios for factor in (1, 2)
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             counted = pool.map(lambda run: count(program, run[0], run[1], directory), runs)
-            results = dict(zip(runs, counted, strict=True))
+            return dict(zip(runs, counted, strict=True))
+
+
+def repetitions(scenario: str, factor: int = 1) -> int:
+    return factor * COUNTS.get(scenario, DEFAULT_COUNT)
+
+
+def measure() -> dict[str, float | None]:
+    """Instructions per row; None where a function no longer exists under that name."""
+    results = run_all(sorted({row.scenario for row in ROWS}))
     costs: dict[str, float | None] = {}
     for row in ROWS:
-        n = COUNTS.get(row.scenario, DEFAULT_COUNT)
-        once, twice = results[row.scenario, n], results[row.scenario, 2 * n]
+        n = repetitions(row.scenario)
+        once = results[row.scenario, n].inclusive
+        twice = results[row.scenario, 2 * n].inclusive
         if not any(function in once for function in row.functions):
             costs[row.name] = None
             continue
         difference = sum(twice.get(f, 0) - once.get(f, 0) for f in row.functions)
         costs[row.name] = round(difference / n, 1)
     return costs
+
+
+def profile(scenario: str, most: int = 30) -> None:
+    """Prints where the instructions of one repetition go, by function."""
+    results = run_all([scenario])
+    n = repetitions(scenario)
+    once, twice = results[scenario, n], results[scenario, 2 * n]
+    own = {f: (cost - once.own.get(f, 0)) / n for f, cost in twice.own.items()}
+    print(f"{'own':>9} {'with callees':>13}  function (the peer's among them)")
+    for function in sorted(own, key=lambda f: -own[f])[:most]:
+        total = (twice.inclusive[function] - once.inclusive.get(function, 0)) / n
+        print(f"{own[function]:9.1f} {total:13.1f}  {function}")
 
 
 def load() -> dict[str, float]:
@@ -175,11 +212,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Instructions per segment, with budgets.")
     parser.add_argument("--check", action="store_true", help="fail at 2 %% over a budget")
     parser.add_argument("--update", action="store_true", help="make the counts the new budgets")
+    parser.add_argument(
+        "--profile", choices=sorted({row.scenario for row in ROWS}), help="one scenario by function"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts to FILE")
     options = parser.parse_args()
     if shutil.which("valgrind") is None:
         print("valgrind is not installed: apt-get install valgrind", file=sys.stderr)
         return 2
+    if options.profile:
+        profile(options.profile)
+        return 0
     costs, budgets = measure(), load()
     over = show(costs, budgets)
     if options.json:
