@@ -240,7 +240,8 @@ class Link:
         self.kind = kind
         self._pointer = pointer
         self._claim = claim
-        self.name = ffi.string(self._raw_info().name).decode()
+        raw = self._raw_info()  # kept, because its array does not keep it
+        self.name = ffi.string(raw.name).decode()
 
     @property
     def ports(self) -> tuple[int, int] | None:

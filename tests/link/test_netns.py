@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.netns import drop_capabilities, in_namespace
 
+from support.netns import drop_capabilities, in_namespace
 from usertcp import netns
 
 ENTER = "from usertcp import netns; netns.enter_private_namespace(); "
@@ -25,9 +25,7 @@ def devices() -> set[str]:
 
 
 def run(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip()
 
 
@@ -87,17 +85,21 @@ def test_user_without_privilege():
 
 
 def test_refusal_says_what_mends_it():
-    code = "import ctypes; ctypes.CDLL(None).capset(b'\\x22\\x05\\x08\\x20' + bytes(4), bytes(24)); "
+    code = (
+        "import ctypes; ctypes.CDLL(None).capset(b'\\x22\\x05\\x08\\x20' + bytes(4), bytes(24)); "
+    )
     code += "from pathlib import Path; " + ENTER
     limit = Path("/proc/sys/user/max_user_namespaces")
     code = code.replace("netns.enter", "netns._unshare = lambda flags: 1; netns.enter", 1)
     said = run(code)
-    assert "PermissionError" in said and "cannot make a private network namespace" in said
+    assert "PermissionError" in said
+    assert "cannot make a private network namespace" in said
     assert ("run as root" in said) == (limit.read_text().strip() != "0")
 
 
 def test_threads_are_refused():
-    code = "import threading, time; threading.Thread(target=time.sleep, args=[1], daemon=True).start(); "
+    code = "import threading, time; "
+    code += "threading.Thread(target=time.sleep, args=[1], daemon=True).start(); "
     assert "a process with several threads" in run(code + ENTER)
 
 

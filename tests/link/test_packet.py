@@ -7,6 +7,7 @@ import struct
 import time
 
 import pytest
+
 from support.handmade import ACK, FIN, PSH, HandmadeTcp, ip_packet, parse
 from support.netns import drop_capabilities, in_namespace, veth
 from support.rawlink import (
@@ -26,7 +27,6 @@ from support.rawlink import (
     OpenError,
     RawLink,
 )
-
 from usertcp import netns
 
 OUR_MAC = "02:00:00:00:00:02"
@@ -118,7 +118,9 @@ def test_without_offload_on_either_end(version: int):
         kernel, _ = server.accept()
         for i in range(10):
             peer.send(ACK | PSH, bytes([i]) * 1000)
-        assert kernel.recv(10000, socket.MSG_WAITALL) == b"".join(bytes([i]) * 1000 for i in range(10))
+        assert kernel.recv(10000, socket.MSG_WAITALL) == b"".join(
+            bytes([i]) * 1000 for i in range(10)
+        )
         kernel.sendall(bytes(20000))
         data, segments = peer.read(20000)
         assert data == bytes(20000)
@@ -127,7 +129,7 @@ def test_without_offload_on_either_end(version: int):
 
 @in_namespace
 def test_receive_marks_are_told_without_offload_too():
-    """What the kernel leaves unfinished arrives so in any case: to hide it would look like damage."""
+    """What the kernel leaves unfinished arrives so in any case: hidden, it would look damaged."""
     veth()
     with RawLink("packet", "v1", mac=OUR_MAC, offload=0) as link, listener(4) as server:
         peer = tcp(link, 4)

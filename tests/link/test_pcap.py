@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from support.handmade import ip_packet
-from support.rawlink import GSO_TCP4, NEEDS_CSUM, TRUNCATED, Marks, RawLink, ffi, lib
+from support.rawlink import GSO_TCP4, NEEDS_CSUM, PLAIN, TRUNCATED, Marks, RawLink, ffi, lib
 
 IN, OUT = 1, 2
 
@@ -49,7 +50,8 @@ def parse(data: bytes) -> Capture:
     blocks = []
     while data:
         kind, size = struct.unpack_from("<II", data)
-        assert size % 4 == 0 and struct.unpack_from("<I", data, size - 4) == (size,)
+        assert size % 4 == 0
+        assert struct.unpack_from("<I", data, size - 4) == (size,)
         blocks.append(kind)
         body, data = data[8 : size - 4], data[size:]
         if kind == 0x0A0D0D0A:
@@ -77,7 +79,7 @@ def start(link: RawLink, path: Path) -> int:
     return error[0] if code else 0
 
 
-def write(link: RawLink, data: bytes, marks: Marks = Marks()) -> None:  # noqa: B008
+def write(link: RawLink, data: bytes, marks: Marks = PLAIN) -> None:
     marks_c = ffi.new("ut_offload *", marks.__dict__)
     assert lib.ut_memory_write(link.pointer, data, len(data), marks_c) == 0
 
@@ -215,6 +217,9 @@ def test_tshark_opens_it(tmp_path: Path, ethernet: int):
         ["tshark", "-r", str(path), *fields], capture_output=True, text=True, check=True
     )
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert [(row[0], row[1], row[4]) for row in rows] == [("memory", "50000", ""), ("memory", "10", "")]
+    assert [(row[0], row[1], row[4]) for row in rows] == [
+        ("memory", "50000", ""),
+        ("memory", "10", ""),
+    ]
     complaints = [line for line in done.stderr.splitlines() if "root" not in line]
     assert complaints == []

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+
 from support.handmade import ACK, FIN, PSH, RST, HandmadeTcp, ip_packet
 from support.netns import drop_capabilities, in_namespace
 from support.rawlink import NEEDS_CSUM, OpenError, RawLink
-
 from usertcp import _claims, links, netns
 
 FAMILIES = {
@@ -150,7 +150,7 @@ def test_ipv6_header_is_rebuilt():
         sock.setblocking(False)
         sock.connect_ex(("fd07::1", 61000))
         (frame,) = link.frames()
-        assert frame.data[0] == 0x64 and frame.data[1] == 0x80
+        assert frame.data[:2] == b"\x64\x80"
         assert (frame.data[6], frame.data[7]) == (6, 33)
         assert int.from_bytes(frame.data[4:6], "big") == len(frame.data) - 40
         assert frame.data[8:24] == socket.inet_pton(socket.AF_INET6, "fd07::2")
@@ -172,7 +172,11 @@ def test_what_cannot_be_sent_is_an_error_of_that_frame_only():
 
 @in_namespace
 def test_options_are_checked():
-    for options in ({}, {"port_first": 2, "port_last": 1}, {"port_first": 1, "port_last": 2, "mtu": 9}):
+    for options in (
+        {},
+        {"port_first": 2, "port_last": 1},
+        {"port_first": 1, "port_last": 2, "mtu": 9},
+    ):
         with pytest.raises(OpenError) as caught:
             RawLink("raw", **options)
         assert caught.value.code == -4

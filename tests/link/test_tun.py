@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from support.handmade import ACK, PSH, HandmadeTcp, ip_packet
 from support.netns import drop_capabilities, in_namespace
 from support.rawlink import (
@@ -20,9 +21,7 @@ from support.rawlink import (
     Marks,
     OpenError,
     RawLink,
-    ffi,
 )
-
 from usertcp import netns
 
 FAMILIES = {
@@ -95,7 +94,7 @@ def test_without_offload(version: int):
 @in_namespace
 def test_kernel_chooses_a_name():
     with RawLink("tun", "") as link:
-        assert netns.device_exists(ffi.string(link.info.name).decode())
+        assert netns.device_exists(link.name)
 
 
 @in_namespace

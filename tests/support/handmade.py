@@ -30,7 +30,9 @@ def pseudo(src: str, dst: str, length: int, proto: int = 6) -> bytes:
 def ip_packet(src: str, dst: str, payload: bytes, proto: int = 6, hops: int = 64) -> bytes:
     a, b = ipaddress.ip_address(src), ipaddress.ip_address(dst)
     if a.version == 6:
-        return struct.pack(">IHBB", 6 << 28, len(payload), proto, hops) + a.packed + b.packed + payload
+        return (
+            struct.pack(">IHBB", 6 << 28, len(payload), proto, hops) + a.packed + b.packed + payload
+        )
     head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0x4000, hops, proto, 0)
     head += a.packed + b.packed
     checksum = ~ones_sum(head) & 0xFFFF
@@ -90,8 +92,16 @@ class HandmadeTcp:
         self.their_mac = b"\xff" * 6
         self.seq, self.ack = seq, 0
 
-    def segment(self, flags: int, data: bytes = b"", *, gso_size: int = 0, partial: bool = False,
-                seq: int | None = None, window: int = 65535) -> tuple[bytes, Marks]:
+    def segment(
+        self,
+        flags: int,
+        data: bytes = b"",
+        *,
+        gso_size: int = 0,
+        partial: bool = False,
+        seq: int | None = None,
+        window: int = 65535,
+    ) -> tuple[bytes, Marks]:
         options = b"\x02\x04\x05\xb4\x01\x03\x03\x07" if flags & SYN else b""
         tcp = struct.pack(
             ">HHIIBBHHH", self.ours[1], self.theirs[1], (self.seq if seq is None else seq) % 2**32,
@@ -124,7 +134,12 @@ class HandmadeTcp:
             self.their_mac = data[6:12]
             reply = data[6:12] + self.link.mac + data[12:20] + b"\0\2" + self.link.mac
             self.link.send(reply + data[38:42] + data[22:28] + data[28:32])
-        elif data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] == 135 and data[62:78] == ours:
+        elif (
+            data[12:14] == b"\x86\xdd"
+            and data[20] == 58
+            and data[54] == 135
+            and data[62:78] == ours
+        ):
             self.their_mac = data[6:12]
             target, asker = data[62:78], data[22:38]
             icmp = b"\x88\0\0\0\x60\0\0\0" + target + b"\2\1" + self.link.mac
@@ -143,7 +158,10 @@ class HandmadeTcp:
             segment = parse(frame, ethernet=self.ethernet)
             return segment is not None and segment.dport == self.ours[1]
 
-        got = [parse(f, ethernet=self.ethernet) for f in self.link.frames(wanted, count=count, within=within)]
+        got = [
+            parse(f, ethernet=self.ethernet)
+            for f in self.link.frames(wanted, count=count, within=within)
+        ]
         return [segment for segment in got if segment is not None]
 
     def next(self, **how: float) -> Segment:

@@ -22,7 +22,7 @@ from usertcp import netns
 LIMIT = 100  # seconds: less than the suite's own limit, so that the child never outlives it
 
 
-class FailedInNamespace(AssertionError):
+class NamespaceTestError(AssertionError):
     """The child's traceback."""
 
 
@@ -50,7 +50,7 @@ def in_namespace(test: Callable[..., None]) -> Callable[..., None]:
         if kind == "skip":
             pytest.skip(text)
         if kind != "ok":
-            raise FailedInNamespace(f"{kind}\n{text}")
+            raise NamespaceTestError(f"{kind}\n{text}")
 
     return parent
 
@@ -67,7 +67,7 @@ def _child(write: int, test: Callable[[], None]) -> NoReturn:
             report = ("ok", "")
     except pytest.skip.Exception as skipped:
         report = ("skip", str(skipped))
-    except BaseException as error:  # noqa: BLE001 - all of it is the parent's to judge
+    except BaseException as error:
         report = (type(error).__name__, traceback.format_exc())
     with os.fdopen(write, "wb") as pipe:
         pipe.write(pickle.dumps(report))

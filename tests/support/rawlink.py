@@ -35,6 +35,9 @@ class Frame:
     marks: Marks
 
 
+PLAIN = Marks()
+
+
 class OpenError(Exception):
     def __init__(self, code: int, errno: int) -> None:
         super().__init__(code, errno)
@@ -69,7 +72,13 @@ class RawLink:
 
     @property
     def mac(self) -> bytes:
-        return bytes(self.info.mac)[:6]
+        info = self.info  # an array alone does not keep its struct
+        return bytes(info.mac)[:6]
+
+    @property
+    def name(self) -> str:
+        info = self.info
+        return str(ffi.string(info.name).decode())
 
     def recv(self, maximum: int = 64) -> list[Frame] | int:
         """The frames of one receive call, or its error."""
@@ -82,7 +91,9 @@ class RawLink:
         fields = {name: getattr(marks, name) for name in Marks.__dataclass_fields__}
         return Frame(bytes(ffi.buffer(data[0], length)), Marks(**fields))
 
-    def frames(self, wanted: Callable[[Frame], bool] = lambda _: True, *, count: int = 1, within: float = 5) -> list[Frame]:
+    def frames(
+        self, wanted: Callable[[Frame], bool] = lambda _: True, *, count: int = 1, within: float = 5
+    ) -> list[Frame]:
         """The next `count` frames that are `wanted`; others are thrown away."""
         found: list[Frame] = []
         end = time.monotonic() + within
@@ -102,7 +113,7 @@ class RawLink:
     def is_readable(self) -> bool:
         return bool(select.select([self.info.fd], [], [], 0)[0])
 
-    def queue(self, data: bytes, marks: Marks = Marks(), head: int = 60) -> None:  # noqa: B008
+    def queue(self, data: bytes, marks: Marks = PLAIN, head: int = 60) -> None:
         kept = ffi.new("uint8_t[]", data)
         self._kept.append(kept)
         offload = ffi.new("ut_offload *", {**marks.__dict__})
@@ -114,7 +125,7 @@ class RawLink:
         finally:
             self._kept.clear()
 
-    def send(self, data: bytes, marks: Marks = Marks(), head: int = 60) -> int:  # noqa: B008
+    def send(self, data: bytes, marks: Marks = PLAIN, head: int = 60) -> int:
         self.queue(data, marks, head)
         return self.flush()
 
