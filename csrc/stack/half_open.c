@@ -36,6 +36,22 @@ static void half_open_answer(ut_stack *s, const struct half_open *h, const struc
 
 static uint32_t half_open_tries(const struct half_open *h) { return h->key.owners & 0xff; }
 
+/* A segment that is not acceptable: RFC 9293 3.10.7.4, first; RFC 5961 4.2. */
+static void half_open_challenge(ut_stack *s, const struct half_open *h,
+                                const struct macaddr *station)
+{
+    struct tcp_seg ack;
+    half_ack(&h->half, s->now, &ack);
+    egress_segment(s, &h->key, &ack, station);
+}
+
+/* Karn: an ACK of one SYN,ACK out of several says nothing of the path. */
+static ns_t half_open_timed_since(const ut_stack *s, const struct half_open *h)
+{
+    ns_t wait = u64_min(s->config.rto_initial_ns, s->config.rto_max_ns);
+    return h->half.retransmitted ? TIME_NEVER : h->timer.at - wait;
+}
+
 static void half_open_arm(ut_stack *s, struct half_open *h)
 {
     ns_t wait = s->config.rto_initial_ns;
@@ -99,7 +115,10 @@ void half_open_arrive(ut_stack *s, struct rx *rx, uint32_t index)
         egress_reset(s, rx);
     switch (v.kind) {
     case VERDICT_ACK:
-        half_open_answer(s, h, rx_station(s, rx));
+        if (v.reason == DROP_tcp_duplicate) /* the SYN again: our answer was lost */
+            half_open_answer(s, h, rx_station(s, rx));
+        else
+            half_open_challenge(s, h, rx_station(s, rx));
         break;
     case VERDICT_CLOSED:
         half_open_trace(s, h, TCP_LISTEN,
@@ -107,8 +126,9 @@ void half_open_arrive(ut_stack *s, struct rx *rx, uint32_t index)
         half_open_free(s, index);
         break;
     case VERDICT_PROMOTE:
-        if (listen_promote(s, rx, listen_at(s, half_open_listener(h)), &h->half,
-                           demux_ref(RECORD_HALF, index)))
+        if (listen_promote(s, rx, listen_at(s, half_open_listener(h)),
+                           &(struct promotion){&h->half, demux_ref(RECORD_HALF, index),
+                                               half_open_timed_since(s, h)}))
             half_open_release(s, index);
         break;
     default:

@@ -163,7 +163,7 @@ static bool listen_cookie(ut_stack *s, struct rx *rx, struct listener *l)
         egress_reset(s, rx); /* RFC 9293 3.10.7.2, second: it might be a lost connection's */
         return true;
     }
-    if (listen_promote(s, rx, l, &half, 0))
+    if (listen_promote(s, rx, l, &(struct promotion){&half, 0, TIME_NEVER}))
         stack_count(s, COUNTER_cookies_ok);
     return true;
 }
@@ -181,9 +181,9 @@ void listen_arrive(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *
         listen_syn(s, rx, l, isn_after);
 }
 
-bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct tcp_half *half,
-                    uint32_t instead)
+bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct promotion *p)
 {
+    const struct tcp_half *half = p->half;
     if (l->accept_count >= l->backlog) {
         /* The peer thinks it is connected; it will send again, and so will we. */
         stack_count(s, COUNTER_accept_overflows);
@@ -191,13 +191,14 @@ bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct
         return false;
     }
     struct conn *c;
-    if (conn_new(s, &rx->key, instead, &c) != 0) {
+    if (conn_new(s, &rx->key, p->instead, &c) != 0) {
         stack_drop(s, DROP_tcp_table_full);
         return false;
     }
     stack_count(s, COUNTER_passive_opens);
     tcb_init(&c->tcb, &s->env, half->iss, half->path, half->ts_offset);
     tcp_open_from_half(&c->tcb, half, s->now);
+    c->tcb.rtt.timed_since = p->synack_at; /* RFC 6298 3: the SYN,ACK was timed too */
     c->listener = listen_index(l) + 1;
     list_append(&l->accept_queue, &c->notice.node);
     l->accept_count++;

@@ -45,10 +45,15 @@ int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, str
 void listen_shut(ut_stack *s, struct listener *l);
 /* A segment for its port that belongs to no record. `isn_after`: from TIME-WAIT, or NULL. */
 void listen_arrive(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after);
-/* The handshake is complete: `half` becomes a connection in place of the record `instead` (0:
- * none), if the accept queue and the table have room. True: done, `rx` has been given to it. */
-bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct tcp_half *half,
-                    uint32_t instead);
+/* A handshake that is complete. */
+struct promotion {
+    const struct tcp_half *half;
+    uint32_t instead; /* the record it takes the place of; 0: none */
+    ns_t synack_at;   /* when the only SYN,ACK left: the first RTT sample; TIME_NEVER: ambiguous */
+};
+/* It becomes a connection, if the accept queue and the table have room. True: done, `rx` has been
+ * given to it. */
+bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct promotion *p);
 /* The oldest connection of the accept queue, or NULL. */
 struct conn *listen_accept(ut_stack *s, struct listener *l);
 

@@ -8,10 +8,7 @@
 #include "tcp/options.h"
 #include "tcp/window.h"
 
-uint8_t half_window_scale(uint32_t buffer)
-{
-    return window_scale_for(buffer);
-}
+uint8_t half_window_scale(uint32_t buffer) { return window_scale_for(buffer); }
 
 void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn, seq32 iss,
                struct tcp_path path, uint32_t ts_offset)
@@ -53,6 +50,19 @@ void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
                                  .ts_ecr = h->ts_recent};
     if (h->ts_ok)
         out->opt.ts_val = options_ts_now(h->ts_offset, now);
+}
+
+void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
+{
+    *out = (struct tcp_seg){.flags = TCP_ACK,
+                            .seq = seq_add(h->iss, 1),
+                            .ack = seq_add(h->irs, 1),
+                            .wnd = (uint16_t)(h->rcv_wnd >> (h->wscale_ok ? h->rcv_wscale : 0))};
+    if (h->ts_ok) {
+        out->opt.has_ts = true;
+        out->opt.ts_val = options_ts_now(h->ts_offset, now);
+        out->opt.ts_ecr = h->ts_recent;
+    }
 }
 
 struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)

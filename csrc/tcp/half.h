@@ -1,4 +1,5 @@
-/* half.h: a passive open before its third segment, held compactly (RFC 4987 3.4: a SYN cache entry).
+/* half.h: a passive open before its third segment, held compactly (RFC 4987 3.4: a SYN cache
+ * entry).
  *
  * It behaves as SYN-RECEIVED (RFC 9293 3.10.7.4); when the ACK comes, the stack makes a tcb of it.
  */
@@ -14,9 +15,9 @@ struct tcp_half {
     seq32 iss, irs;
     uint32_t ts_recent, ts_offset;
     uint32_t rcv_wnd;
-    uint16_t peer_mss;  /* as the SYN said; 0 = no option */
+    uint16_t peer_mss; /* as the SYN said; 0 = no option */
     struct tcp_path path;
-    uint16_t snd_wnd;   /* of the SYN, unscaled */
+    uint16_t snd_wnd; /* of the SYN, unscaled */
     uint8_t snd_wscale, rcv_wscale;
     bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, retransmitted : 1;
 };
@@ -26,8 +27,11 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
                struct tcp_path path, uint32_t ts_offset);
 /* The SYN,ACK; ports are the caller's. */
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
-/* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (send the SYN,ACK again, or a
- * challenge), VERDICT_CLOSED (reset by the peer: back to LISTEN, silently), VERDICT_DROP. */
+/* The ACK that answers what is not acceptable; ports are the caller's. */
+void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
+/* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (DROP_tcp_duplicate: send the
+ * SYN,ACK again; else half_ack), VERDICT_CLOSED (reset by the peer: back to LISTEN, silently),
+ * VERDICT_DROP. */
 struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg);
 /* The window scale we offer for a receive buffer of this size (RFC 7323 2.3). */
 uint8_t half_window_scale(uint32_t buffer);
