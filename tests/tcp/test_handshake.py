@@ -107,7 +107,7 @@ def test_announced_mss_is_the_links(peer: Peer, ipv6: bool, mtu: int):
 @pytest.mark.rfc("9293-MUST-4", "9293-MUST-6", "9293-MUST-64", "9293-MUST-68")
 @pytest.mark.parametrize(
     "options",
-    ["02040200", "0101020402000000", "fe060102030402040200", "010204020000", "4d0302040200"],
+    ["02040200", "0101020402000000", "fe060102030402040200", "010204020000", "4d03ff0204020000"],
 )
 def test_mss_is_found_among_other_options(peer: Peer, options: str):
     raw = bytes.fromhex(options)
@@ -372,9 +372,8 @@ def test_closing_a_listener_resets_who_waits(peer: Peer):
 
 @pytest.mark.rfc("9293-MAY-2", "6191-03", "6528-04")
 def test_time_wait_gives_way_to_a_new_connection(peer: Peer):
-    peer.configure(isn=None)
     peer.establish(passive=True)
-    peer.app.shutdown()
+    peer.app.close()
     peer.gets("FIN,ACK", seq=1)
     peer.sends("FIN,ACK", seq=1, ack=2)
     peer.gets("ACK")

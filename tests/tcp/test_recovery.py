@@ -267,12 +267,15 @@ def test_pipe_bounds_what_is_sent_in_recovery(peer: Peer):
     pump(peer)
     for run in ((1, 2), (1, 3), (1, 4)):
         ack(peer, 0, run)
+    pipes = [peer.app.info.pipe]
     for end in range(5, 11):
-        ack(peer, 0, (1, end))
+        sent = ack(peer, 0, (1, end))
         info = peer.app.info
-        assert info.pipe <= max(info.cwnd, 7 * MSS)
-    info = peer.app.info
-    assert info.pipe <= info.cwnd
+        pipes.append(info.pipe)
+        assert info.cwnd == 5 * MSS
+        assert not sent or info.pipe <= info.cwnd
+    assert pipes == sorted(pipes, reverse=True)
+    assert pipes[-1] <= 5 * MSS
 
 
 @pytest.mark.rfc("6675-06")

@@ -134,7 +134,7 @@ def test_receiver_avoids_silly_windows(peer: Peer):
         size = min(1000, window - sent)
         peer.sends(data=bytes(size))
         sent += size
-    assert peer.gets_all()[-1].window == 0
+    assert peer.gets_all(within=0.5)[-1].window == 0
     steps = [0]
     for _ in range(window):
         assert len(peer.app.receive(1)) == 1
@@ -223,6 +223,6 @@ def test_writable_is_told_when_there_is_room(peer: Peer):
     assert peer.app.send(b"x") == 0
     peer.app.connection.clear_events()
     got = peer.gets_all()
-    peer.sends(ack=got[0].end)
+    peer.sends(ack=got[2].end)
     assert peer.app.events & _events.WRITABLE
-    assert peer.app.send(bytes(10_000)) == len(got[0].data)
+    assert peer.app.send(bytes(10_000)) == 3 * MSS

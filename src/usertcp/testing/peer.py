@@ -43,7 +43,7 @@ class Peer:
         self.irs: int | None = None
         self.app = App(self)
         self._wire = wire
-        self._config: dict[str, Any] = {}
+        self._config: dict[str, Any] = {"nodelay": True}
         self._queue: deque[Emitted] = deque()
         self.reset()
 
@@ -64,7 +64,7 @@ class Peer:
     def configure(self, *, ipv6: bool = False, isn: int | None = None, **options: Any) -> Peer:
         """Before the first use: of the stack (StackConfig, mtu, ethernet, seed); its ISN."""
         assert self._wire is None, "the stack is running"
-        self._config = options | {"ipv6": ipv6}
+        self._config = {"nodelay": True} | options | {"ipv6": ipv6}
         if isn is not None:
             self._config["fixed_isn"] = isn
         return self
