@@ -92,6 +92,9 @@ class StackConfig:
                 result[f"{field.name}_ns"] = round(value * 1e9)
             else:
                 result[field.name] = int(value)
+        for name in ("port_first", "port_last"):
+            if not 1 <= result.get(name, 1) <= 65535:
+                raise ValueError(f"{name}: {result[name]} is not between 1 and 65535")
         for name in _RINGS:
             size = result.get(name, 1)
             if size & (size - 1) or size < 1:

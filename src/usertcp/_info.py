@@ -132,6 +132,7 @@ class LinkInfo:
     rx_errors: int
     recv_calls: int
     flush_calls: int
+    rx_missed: int
     tap_missed: int
 
 

@@ -141,6 +141,7 @@ def open_stack(
     else:
         gateways = [parse_address(gateway, "gateway")]
     settings = (config or StackConfig()).with_options(options).engine_fields()
+    settings.setdefault("nodelay", 1)  # as AnyIO, trio and asyncio set it for their sockets
     if mtu is not None:
         settings["mtu"] = mtu
     return _OpenStack(

@@ -20,13 +20,18 @@ ECHOES = 200
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the engine calls of the hot path, as they are made."""
     made: list[str] = []
-    for name in ("_poll", "_send", "_recv", "_recv_done"):
 
-        def counted(*args, real=getattr(_binding, name), name=name):
+    def counted(name: str):
+        real = getattr(_binding, name)
+
+        def call(*args):
             made.append(name)
             return real(*args)
 
-        monkeypatch.setattr(_binding, name, counted)
+        return call
+
+    for name in ("_poll", "_send", "_recv", "_recv_done"):
+        monkeypatch.setattr(_binding, name, counted(name))
     return made
 
 

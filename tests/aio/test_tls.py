@@ -124,7 +124,7 @@ async def test_wrong_name(server_context, client_context):
 async def test_connectable(server_context, client_context):
     async with two_stacks() as (a, b), anyio.create_task_group() as tg:
         plain = await b.create_tcp_listener(local_host=B4)
-        async with TLSListener(plain, server_context, standard_compatible=False) as listener:
+        async with TLSListener(plain, server_context) as listener:
             tg.start_soon(listener.serve, echo)
             port = plain.extra(SocketAttribute.local_port)
             connectable = TLSConnectable(
