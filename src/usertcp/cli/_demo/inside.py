@@ -52,7 +52,11 @@ def main() -> int:
                 await veth.play(run, the)
 
         options = {"use_uvloop": True} if spec.uvloop else {}
-        anyio.run(play, backend=spec.backend, backend_options=options)
+        try:
+            anyio.run(play, backend=spec.backend, backend_options=options)
+        except OSError as error:  # a stack that cannot be opened says why, and what mends it
+            name = "the stacks can be opened"
+            emit({"event": "check", "name": name, "ok": False, "detail": str(error)})
         emit({"event": "finished"})
     return 0
 

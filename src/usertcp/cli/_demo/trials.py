@@ -14,7 +14,7 @@ from usertcp.cli._demo.run import MismatchError, Run
 from usertcp.cli._http import Client
 
 SEED = 2026
-REPEATS = 3
+REPEATS = 5
 """Transfers each way of which the throughput is the median."""
 
 
