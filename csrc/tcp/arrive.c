@@ -196,10 +196,10 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
         return v;
     if (!(a->seg->flags & TCP_ACK))
         return verdict_drop(DROP_tcp_no_ack_bit);
-    note_timestamp(t, a);
     v = arrive_ack(t, a);
     if (v.kind != VERDICT_CONTINUE)
         return v;
+    note_timestamp(t, a); /* not before the ACK is believed: attack 31 */
     arrive_urgent(t, a);
     if (a->fin && !t->peer_fin_known) {
         t->peer_fin_known = true; /* kept, should bytes before it be missing (SHLD-31) */
