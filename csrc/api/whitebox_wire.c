@@ -440,7 +440,7 @@ void wb_tcp_checksum_set(uint8_t *tcp, size_t header_len, size_t len, const uint
     struct ipaddr s = wb_addr(src), d = wb_addr(dst);
     uint32_t payload_len = (uint32_t)(len - header_len);
     uint32_t payload_sum = checksum_add(tcp + header_len, payload_len, 0);
-    tcp_checksum_set(tcp, header_len, payload_len, payload_sum, &s, &d);
+    tcp_checksum_set(tcp, payload_len, payload_sum, &s, &d);
 }
 
 void wb_tcp_checksum_partial(uint8_t *tcp, uint32_t len, const uint8_t src[16],

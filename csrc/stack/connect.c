@@ -50,8 +50,9 @@ int connect_begin(ut_stack *s, const struct flow_key *name, struct conn **out)
     if (code != 0)
         return code;
     stack_count(s, COUNTER_active_opens);
-    tcb_init(&c->tcb, &s->env, isn_make(s, &c->key), stack_path_to(s, &c->key.remote),
-             isn_timestamp_offset(s, &c->key));
+    struct tcp_start start = {isn_make(s, &c->key), isn_timestamp_offset(s, &c->key),
+                              stack_path_to(s, &c->key.remote)};
+    tcb_init(&c->tcb, &s->env, &start);
     c->has_user = true;
     tcp_open(&c->tcb, s->now);
     conn_after(s, c, (struct trace_cause){.call = "connect"});

@@ -46,14 +46,20 @@ static uint32_t cookie_mss_class(const ut_stack *s, const struct rx *rx)
     return class;
 }
 
+static struct tcp_start cookie_start(ut_stack *s, const struct rx *rx, seq32 iss)
+{
+    return (struct tcp_start){iss, isn_timestamp_offset(s, &rx->key),
+                              stack_path_to(s, &rx->key.remote)};
+}
+
 void cookie_send(ut_stack *s, struct rx *rx)
 {
     uint32_t period = cookie_period(s);
     seq32 iss = seq_make(cookie_value(s, &rx->key, rx->seg.seq, period, cookie_mss_class(s, rx)));
     struct tcp_half half;
     struct tcp_seg synack;
-    half_init(&half, &s->env, &rx->seg, iss, stack_path_to(s, &rx->key.remote),
-              isn_timestamp_offset(s, &rx->key));
+    struct tcp_start start = cookie_start(s, rx, iss);
+    half_init(&half, &s->env, &rx->seg, &start);
     if (!half.ts_ok)
         half.sack_ok = half.wscale_ok = false; /* nowhere to remember them */
     half_synack(&half, s->now, &synack);
@@ -103,7 +109,7 @@ bool cookie_redeem(ut_stack *s, const struct rx *rx, struct tcp_half *out)
         told != cookie_value(s, &rx->key, irs, now - age, mss_class))
         return false;
     struct tcp_seg syn = cookie_syn(rx, mss_class);
-    half_init(out, &s->env, &syn, iss, stack_path_to(s, &rx->key.remote),
-              isn_timestamp_offset(s, &rx->key));
+    struct tcp_start start = cookie_start(s, rx, iss);
+    half_init(out, &s->env, &syn, &start);
     return true;
 }

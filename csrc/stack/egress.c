@@ -66,7 +66,7 @@ static void egress_finish(ut_stack *s, struct link_out *o, const struct flow_key
         sum = checksum_add_at(o->body[0], o->body_len[0], 0, sum);
     if (o->body_len[1] != 0)
         sum = checksum_add_at(o->body[1], o->body_len[1], o->body_len[0], sum);
-    tcp_checksum_set(tcp, header_len, len, sum, &key->local, &key->remote);
+    tcp_checksum_set(tcp, len, sum, &key->local, &key->remote);
 }
 
 static struct ip_hdr egress_ip(const struct flow_key *key, uint32_t payload_len)

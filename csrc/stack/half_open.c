@@ -75,8 +75,9 @@ bool half_open_begin(ut_stack *s, struct rx *rx, struct listener *l, const seq32
     seq32 iss = isn_make(s, &h->key);
     if (isn_after != NULL && !seq_gt(iss, *isn_after))
         iss = seq_add(*isn_after, ISN_GAP);
-    half_init(&h->half, &s->env, &rx->seg, iss, stack_path_to(s, &h->key.remote),
-              isn_timestamp_offset(s, &h->key));
+    struct tcp_start start = {iss, isn_timestamp_offset(s, &h->key),
+                              stack_path_to(s, &h->key.remote)};
+    half_init(&h->half, &s->env, &rx->seg, &start);
     demux_insert(&s->demux, &h->key, demux_ref(RECORD_HALF, index));
     s->last_flow.ref = 0;
     l->half_count++;

@@ -196,7 +196,7 @@ bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct
         return false;
     }
     stack_count(s, COUNTER_passive_opens);
-    tcb_init(&c->tcb, &s->env, half->iss, half->path, half->ts_offset);
+    tcb_init(&c->tcb, &s->env, &(struct tcp_start){half->iss, half->ts_offset, half->path});
     tcp_open_from_half(&c->tcb, half, s->now);
     c->tcb.rtt.timed_since = p->synack_at; /* RFC 6298 3: the SYN,ACK was timed too */
     c->listener = listen_index(l) + 1;

@@ -47,7 +47,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
         t->rtt.timed_since = TIME_NEVER;
     } else if (t->ts_ok && o->has_ts && o->ts_ecr != 0 && t->rtt.backoff > 0) {
         /* RFC 7323 4.1: the echo tells which transmission is acknowledged, so that even a
-         * retransmission yields a sample; coarse (1 ms), hence only where Karn forbids the other. */
+         * retransmission yields a sample; coarse (1 ms), hence only where Karn forbids the other.
+         */
         uint32_t ticks = options_ts_now(t->ts_offset, a->now) - o->ts_ecr;
         sample = u64_max(1, ticks) * NS_PER_MS;
         if (ticks > INT32_MAX || sample > p->rto_max)

@@ -12,8 +12,8 @@
 #include "wire/tcp.h"
 
 /* States SYN-SENT, SYN-RECEIVED and all synchronized ones but TIME-WAIT (time_wait.h). Drops are
- * counted in env. After VERDICT_CLOSED the state is CLOSED; a state of TIME_WAIT afterwards asks the
- * stack for a compact record. */
+ * counted in env. After VERDICT_CLOSED the state is CLOSED; a state of TIME_WAIT afterwards asks
+ * the stack for a compact record. */
 struct tcp_verdict tcp_arrive(struct tcb *t, const struct tcp_seg *seg, ns_t now);
 /* 3.10.7.1: no such connection. Counts nothing. */
 struct tcp_verdict tcp_arrive_closed(const struct tcp_seg *seg);

@@ -13,10 +13,10 @@ struct tcp_cc;
 /* What one ACK told. */
 struct cc_ack {
     ns_t now;
-    uint32_t acked;      /* bytes newly acknowledged, cumulatively */
-    uint32_t flight;     /* bytes outstanding before this ACK */
+    uint32_t acked;  /* bytes newly acknowledged, cumulatively */
+    uint32_t flight; /* bytes outstanding before this ACK */
     uint32_t mss;
-    ns_t rtt;            /* sample, 0 = none */
+    ns_t rtt;              /* sample, 0 = none */
     bool was_cwnd_limited; /* the sender had filled cwnd */
 };
 

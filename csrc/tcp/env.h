@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/rand.h"
 #include "base/ring.h"
+#include "base/seq32.h"
 #include "base/time.h"
 #include "tcp/state.h"
 
@@ -24,6 +25,13 @@ struct tcp_params {
 struct tcp_path {
     uint16_t mss;         /* MTU less the IP and TCP headers without options */
     uint16_t default_mss; /* when the peer names none: 536 over IPv4, 1220 over IPv6 (MUST-15) */
+};
+
+/* What the stack chooses for a new connection before its first segment. */
+struct tcp_start {
+    seq32 iss;
+    uint32_t ts_offset; /* RFC 7323 5.4: of its timestamp clock */
+    struct tcp_path path;
 };
 
 struct tcp_env {

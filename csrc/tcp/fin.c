@@ -1,6 +1,7 @@
 /* fin.c: eighth, check the FIN bit (RFC 9293 3.10.7.4).
  *
- * Called by arrive.c once a FIN is known; it takes effect when every byte before it is here (EV-13).
+ * Called by arrive.c once a FIN is known; it takes effect when every byte before it is here
+ * (EV-13).
  */
 #include "tcp/arrive.h"
 #include "tcp/steps.h"

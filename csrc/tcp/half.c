@@ -10,18 +10,18 @@
 
 uint8_t half_window_scale(uint32_t buffer) { return window_scale_for(buffer); }
 
-void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn, seq32 iss,
-               struct tcp_path path, uint32_t ts_offset)
+void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn,
+               const struct tcp_start *start)
 {
     const struct tcp_params *p = &env->params;
     const struct tcp_opts *o = &syn->opt;
     *h = (struct tcp_half){
-        .iss = iss,
+        .iss = start->iss,
         .irs = syn->seq,
-        .ts_offset = ts_offset,
+        .ts_offset = start->ts_offset,
         .rcv_wnd = u32_min(env->rcv_rings.size / 2, 65535),
         .peer_mss = o->has_mss ? o->mss : 0,
-        .path = path,
+        .path = start->path,
         .snd_wnd = syn->wnd,
         .ts_ok = p->use_timestamps && o->has_ts,
         .sack_ok = p->use_sack && o->sack_permitted,

@@ -23,8 +23,8 @@ struct tcp_half {
 };
 
 /* From an acceptable SYN; offers the stack's receive buffer. */
-void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn, seq32 iss,
-               struct tcp_path path, uint32_t ts_offset);
+void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_seg *syn,
+               const struct tcp_start *start);
 /* The SYN,ACK; ports are the caller's. */
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
 /* The ACK that answers what is not acceptable; ports are the caller's. */

@@ -48,7 +48,8 @@ static struct tcp_sack_block sack_block(const struct tcb *t, const struct range 
 }
 
 /* RFC 2018 4 (MUST): the first block holds the segment that came last; the others repeat the most
- * recently reported ones. `recent` has an offset of each, newest first; runs that met since are one. */
+ * recently reported ones. `recent` has an offset of each, newest first; runs that met since are
+ * one. */
 static void options_sack(const struct tcb *t, struct tcp_opts *out)
 {
     const struct tcp_trouble *trouble = t->trouble;

@@ -11,15 +11,9 @@
 #include "tcp/timers.h"
 #include "tcp/window.h"
 
-static uint64_t nxt_offset(const struct tcb *t)
-{
-    return tcb_snd_offset(t, t->snd_nxt);
-}
+static uint64_t nxt_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_nxt); }
 
-static bool fin_is_due(const struct tcb *t)
-{
-    return t->fin_queued && !t->fin_sent;
-}
+static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
 
 /* Everything but sequence number, data and the bits that go with them. */
 static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)

@@ -1,6 +1,7 @@
 /* reasm.c: received bytes written once, to their final place, whatever their order.
  *
- * Called by text.c (insert) and user.c (peek, take, consume). Holes cost a range each, never memory.
+ * Called by text.c (insert) and user.c (peek, take, consume). Holes cost a range each, never
+ * memory.
  */
 #include "tcp/reasm.h"
 
@@ -12,11 +13,12 @@ static void reasm_settle(struct reasm *r, struct ring_cache *c, const struct ran
         ring_release(&r->ring, c);
 }
 
-/* Writes those parts of [lo, lo + len) that no run holds yet: the first arrival wins. */
-static void write_gaps(struct reasm *r, uint32_t capacity, const struct ranges *runs, uint64_t lo,
-                       const uint8_t *data, uint32_t len)
+/* Writes those parts of the text that no run holds yet: the first arrival wins. */
+static void write_gaps(struct reasm *r, uint32_t capacity, const struct ranges *runs,
+                       const struct reasm_text *text)
 {
-    uint64_t at = lo, end = lo + len;
+    uint64_t lo = text->offset, at = lo, end = lo + text->len;
+    const uint8_t *data = text->data;
     for (uint32_t i = 0; runs != NULL && i < runs->count && at < end; i++) {
         const struct range *run = &runs->run[i];
         if (run->hi <= at)
@@ -32,20 +34,20 @@ static void write_gaps(struct reasm *r, uint32_t capacity, const struct ranges *
 }
 
 enum drop_reason reasm_insert(struct reasm *r, struct ring_cache *c, struct ranges *runs,
-                              uint64_t offset, const uint8_t *data, uint32_t len)
+                              const struct reasm_text *text)
 {
-    uint64_t end = offset + len;
+    uint64_t offset = text->offset, end = offset + text->len;
     UT_ASSERT(offset >= r->nxt && end <= r->read + c->size);
     if (!ring_is_open(&r->ring) && !ring_open(&r->ring, c, r->read))
         return DROP_tcp_no_buffer;
     if (offset == r->nxt && (runs == NULL || ranges_is_empty(runs))) {
-        ring_write(&r->ring, c->size, offset, data, len);
+        ring_write(&r->ring, c->size, offset, text->data, text->len);
         r->nxt = end;
         return DROP_none;
     }
     UT_ASSERT(runs != NULL);
     if (offset == r->nxt) {
-        write_gaps(r, c->size, runs, offset, data, len);
+        write_gaps(r, c->size, runs, text);
         const struct range *touching = ranges_find(runs, end);
         r->nxt = touching != NULL ? touching->hi : end;
         ranges_trim_below(runs, r->nxt);
@@ -55,7 +57,7 @@ enum drop_reason reasm_insert(struct reasm *r, struct ring_cache *c, struct rang
     struct ranges before = *runs;
     if (!ranges_add(runs, offset, end))
         return DROP_tcp_reasm_full;
-    write_gaps(r, c->size, &before, offset, data, len);
+    write_gaps(r, c->size, &before, text);
     return DROP_none;
 }
 

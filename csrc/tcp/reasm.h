@@ -25,18 +25,28 @@ struct reasm {
     uint32_t lent; /* bytes from `read` the user may be looking at */
 };
 
-static inline uint32_t reasm_readable(const struct reasm *r) { return (uint32_t)(r->nxt - r->read); }
+static inline uint32_t reasm_readable(const struct reasm *r)
+{
+    return (uint32_t)(r->nxt - r->read);
+}
 /* Room from nxt to the right edge. */
 static inline uint32_t reasm_window(const struct reasm *r)
 {
     uint32_t held = reasm_readable(r);
     return held < r->limit ? r->limit - held : 0;
 }
-/* Writes [offset, offset + len), which lies within [nxt, read + limit), and advances nxt over what is
- * now contiguous. `runs` is NULL when nothing is out of order and offset == nxt. DROP_none, or why
- * not (no memory, no room for one more run). */
+/* Received bytes and where they belong. */
+struct reasm_text {
+    uint64_t offset;
+    const uint8_t *data;
+    uint32_t len;
+};
+
+/* Writes [offset, offset + len), which lies within [nxt, read + limit), and advances nxt over what
+ * is now contiguous. `runs` is NULL when nothing is out of order and offset == nxt. DROP_none, or
+ * why not (no memory, no room for one more run). */
 enum drop_reason reasm_insert(struct reasm *r, struct ring_cache *c, struct ranges *runs,
-                              uint64_t offset, const uint8_t *data, uint32_t len);
+                              const struct reasm_text *text);
 /* Contiguous readable bytes, at most `max`; *at is set. */
 uint32_t reasm_peek(const struct reasm *r, const struct ring_cache *c, uint32_t max, uint8_t **at);
 /* Copies and consumes up to `max` bytes; returns how many. */

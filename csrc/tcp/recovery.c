@@ -1,27 +1,18 @@
-/* recovery.c: fast retransmit and fast recovery with SACK (RFC 6675) or without (RFC 6582), and what
- * follows a time-out (RFC 5681 3.1, RFC 6675 5.1).
+/* recovery.c: fast retransmit and fast recovery with SACK (RFC 6675) or without (RFC 6582), and
+ * what follows a time-out (RFC 5681 3.1, RFC 6675 5.1).
  *
- * Called by ack.c, timeout.c and output.c. Offsets are sequence space: the FIN takes the one after the
- * last byte.
+ * Called by ack.c, timeout.c and output.c. Offsets are sequence space: the FIN takes the one after
+ * the last byte.
  */
 #include "tcp/recovery.h"
 
 #include "tcp/sack.h"
 
-static uint64_t nxt_offset(const struct tcb *t)
-{
-    return tcb_snd_offset(t, t->snd_nxt);
-}
+static uint64_t nxt_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_nxt); }
 
-static uint64_t una_offset(const struct tcb *t)
-{
-    return tcb_snd_offset(t, t->snd_una);
-}
+static uint64_t una_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_una); }
 
-static uint64_t lost_edge(const struct tcb *t)
-{
-    return u64_max(t->lost_below, sack_lost_edge(t));
-}
+static uint64_t lost_edge(const struct tcb *t) { return u64_max(t->lost_below, sack_lost_edge(t)); }
 
 static uint64_t unsacked_in(const struct tcb *t, uint64_t lo, uint64_t hi)
 {
@@ -115,8 +106,8 @@ void recovery_on_ack(struct tcb *t, uint32_t acked, ns_t now)
         return;
     }
     if (t->recovery_mode == RECOVERY_FAST && !t->sack_ok) {
-        /* RFC 6582 3.2 (3), partial ACK: the next hole is lost too; what the advance covered no longer
-         * counts as gone, but for the retransmitted segment itself. */
+        /* RFC 6582 3.2 (3), partial ACK: the next hole is lost too; what the advance covered no
+         * longer counts as gone, but for the retransmitted segment itself. */
         uint32_t gone = acked > t->snd_mss ? acked - t->snd_mss : 0;
         t->reno_sacked = t->reno_sacked > gone ? t->reno_sacked - gone : 0;
         t->high_rxt = una;
@@ -146,9 +137,8 @@ void recovery_on_rto(struct tcb *t, ns_t now)
 /* Rule 4 of NextSeg: the last un-SACKed segment, once, when nothing else may go. */
 static bool rescue_due(const struct tcb *t)
 {
-    return t->recovery_mode == RECOVERY_FAST && t->sack_ok &&
-           t->sendq.end <= nxt_offset(t) && t->high_rxt < sack_highest(t) &&
-           sack_highest(t) < t->recovery_point;
+    return t->recovery_mode == RECOVERY_FAST && t->sack_ok && t->sendq.end <= nxt_offset(t) &&
+           t->high_rxt < sack_highest(t) && sack_highest(t) < t->recovery_point;
 }
 
 bool recovery_next(const struct tcb *t, uint32_t mss, uint32_t limit, struct range *out)

@@ -14,10 +14,11 @@ void recovery_on_ack(struct tcb *t, uint32_t acked, ns_t now);
 void recovery_on_dup_ack(struct tcb *t, bool new_sack, ns_t now);
 /* RFC 6298 5.4 to 5.6, RFC 6675 5.1. */
 void recovery_on_rto(struct tcb *t, ns_t now);
-/* SetPipe() of RFC 6675 4; outside recovery FlightSize, less what limited transmit (RFC 3042) lends. */
+/* SetPipe() of RFC 6675 4; outside recovery FlightSize, less what limited transmit (RFC 3042)
+ * lends. */
 uint32_t recovery_pipe(const struct tcb *t);
-/* NextSeg() rules 1, 3 and 4 of RFC 6675 4, or the segment due by time-out: the run of stream offsets
- * to send again, at most `limit` bytes. False: nothing, new data may go (rule 2). */
+/* NextSeg() rules 1, 3 and 4 of RFC 6675 4, or the segment due by time-out: the run of stream
+ * offsets to send again, at most `limit` bytes. False: nothing, new data may go (rule 2). */
 bool recovery_next(const struct tcb *t, uint32_t mss, uint32_t limit, struct range *out);
 /* What recovery_next named is being sent. */
 void recovery_sent(struct tcb *t, const struct range *run);

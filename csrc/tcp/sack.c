@@ -1,7 +1,8 @@
 /* sack.c: the scoreboard of RFC 6675 over ranges of stream offsets.
  *
- * Called by ack.c (update, advance) and recovery.c (who is lost, what next). At most RANGES_MAX runs
- * are kept: what does not fit is as if never reported, which costs a retransmission and no memory.
+ * Called by ack.c (update, advance) and recovery.c (who is lost, what next). At most RANGES_MAX
+ * runs are kept: what does not fit is as if never reported, which costs a retransmission and no
+ * memory.
  */
 #include "tcp/sack.h"
 

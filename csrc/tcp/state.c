@@ -35,10 +35,7 @@ bool tcp_state_may_become(enum tcp_state from, enum tcp_state to)
     return (allowed[from] >> to & 1u) != 0;
 }
 
-const char *tcp_state_name(enum tcp_state s)
-{
-    return s < TCP_STATE_COUNT ? state_names[s] : "?";
-}
+const char *tcp_state_name(enum tcp_state s) { return s < TCP_STATE_COUNT ? state_names[s] : "?"; }
 
 void tcp_set_state(struct tcb *t, enum tcp_state to)
 {

@@ -10,7 +10,7 @@
 /* A segment on its way through the steps: `seg` as it came, the rest trimmed to the window. */
 struct arrival {
     const struct tcp_seg *seg;
-    seq32 seq;           /* of data[0] */
+    seq32 seq; /* of data[0] */
     const uint8_t *data;
     uint32_t len;
     bool fin;
@@ -18,8 +18,8 @@ struct arrival {
 };
 
 struct tcp_verdict arrive_syn_sent(struct tcb *t, const struct tcp_seg *seg, ns_t now);
-struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a); /* fifth */
-void arrive_urgent(struct tcb *t, const struct arrival *a);            /* sixth */
+struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a);  /* fifth */
+void arrive_urgent(struct tcb *t, const struct arrival *a);             /* sixth */
 struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a); /* seventh */
 struct tcp_verdict arrive_fin(struct tcb *t, const struct arrival *a);  /* eighth */
 /* To CLOSED, with the reason the user will be told. */

@@ -8,20 +8,19 @@
 #include "tcp/timers.h"
 #include "tcp/window.h"
 
-void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, struct tcp_path path,
-              uint32_t ts_offset)
+void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
 {
     const struct tcp_params *p = &env->params;
     memset(t, 0, sizeof *t);
     t->env = env;
     t->trouble_index = POOL_NONE;
-    t->iss = t->snd_una = t->snd_nxt = t->snd_up = iss;
-    t->fin_seq = t->last_ack_sent = iss;
-    t->path = path;
-    t->rcv_mss = path.mss;
-    t->snd_mss = path.default_mss;
-    t->seen_mss = path.default_mss;
-    t->ts_offset = ts_offset;
+    t->iss = t->snd_una = t->snd_nxt = t->snd_up = start->iss;
+    t->fin_seq = t->last_ack_sent = start->iss;
+    t->path = start->path;
+    t->rcv_mss = start->path.mss;
+    t->snd_mss = start->path.default_mss;
+    t->seen_mss = start->path.default_mss;
+    t->ts_offset = start->ts_offset;
     t->nodelay = p->nodelay;
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;

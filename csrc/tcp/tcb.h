@@ -5,12 +5,12 @@
  *              SND.UNA    SND.NXT    SND.UNA                    RCV.NXT    RCV.NXT
  *                                   +SND.WND                              +RCV.WND
  *
- *   1. iss <= snd_una <= snd_nxt, modulo 2^32; snd_nxt is the highest ever sent: retransmitting does
- *      not move it back (recovery.h says what to send again)
+ *   1. iss <= snd_una <= snd_nxt, modulo 2^32; snd_nxt is the highest ever sent: retransmitting
+ * does not move it back (recovery.h says what to send again)
  *   2. sendq.una is the stream offset of snd_una once the SYN is acknowledged
  *   3. rcv_nxt never passes rcv_adv, the right edge offered; rcv_adv never moves left
- *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is closed
- *      and nothing is in flight: then kind PERSIST
+ *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is
+ * closed and nothing is in flight: then kind PERSIST
  *   5. trouble exists while something is out of order or SACKed
  *
  * Stream offsets (64 bits, see sendq.h and reasm.h) do the bookkeeping; sequence numbers (32 bits)
@@ -56,26 +56,26 @@ struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
     uint32_t trouble_index;
-    uint8_t state; /* enum tcp_state; tcp_set_state only */
+    uint8_t state;  /* enum tcp_state; tcp_set_state only */
     uint8_t events; /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
     uint8_t rexmt_kind;
     int error; /* enum ut_error, why it is CLOSED */
 
     /* what was agreed */
-    bool passive : 1;        /* RFC 9293 MUST-11: from a listener */
-    bool ts_ok : 1;          /* RFC 7323 3.2 */
-    bool sack_ok : 1;        /* RFC 2018 2 */
-    bool wscale_ok : 1;      /* RFC 7323 2.2 */
+    bool passive : 1;   /* RFC 9293 MUST-11: from a listener */
+    bool ts_ok : 1;     /* RFC 7323 3.2 */
+    bool sack_ok : 1;   /* RFC 2018 2 */
+    bool wscale_ok : 1; /* RFC 7323 2.2 */
     /* what is to be done */
-    bool ack_now : 1;        /* an ACK leaves with the next output, data or not */
-    bool syn_queued : 1;     /* a SYN (or SYN,ACK) is to be sent (again) */
-    bool fin_queued : 1;     /* the user closed: FIN follows the last byte */
+    bool ack_now : 1;    /* an ACK leaves with the next output, data or not */
+    bool syn_queued : 1; /* a SYN (or SYN,ACK) is to be sent (again) */
+    bool fin_queued : 1; /* the user closed: FIN follows the last byte */
     bool fin_sent : 1;
-    bool probe_now : 1;      /* a zero-window probe is due */
-    bool rexmt_now : 1;      /* the segment at snd_una is due again, whatever cwnd says */
+    bool probe_now : 1; /* a zero-window probe is due */
+    bool rexmt_now : 1; /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
-    bool user_gone : 1;      /* closed by its user: an orphan */
+    bool user_gone : 1; /* closed by its user: an orphan */
     bool was_cwnd_limited : 1;
     bool fin_received : 1;
     bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
@@ -104,11 +104,11 @@ struct tcb {
 
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
-    uint32_t reno_sacked; /* without SACK: bytes that duplicate ACKs say have left */
+    uint32_t reno_sacked;   /* without SACK: bytes that duplicate ACKs say have left */
     uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
-    uint64_t rto_una;     /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
-    seq32 fin_seq;        /* valid when fin_sent */
-    seq32 peer_fin;       /* valid when peer_fin_known */
+    uint64_t rto_una;       /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
+    seq32 fin_seq;          /* valid when fin_sent */
+    seq32 peer_fin;         /* valid when peer_fin_known */
 
     struct sendq sendq;
     struct reasm reasm;
@@ -117,7 +117,8 @@ struct tcb {
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline;
-    ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from it */
+    ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
+                         it */
     ns_t last_sent;   /* for restart after idle */
     ns_t user_timeout;
     ns_t challenge_since;
@@ -130,8 +131,7 @@ struct tcb {
 };
 
 /* A CLOSED connection with its parameters. */
-void tcb_init(struct tcb *t, struct tcp_env *env, seq32 iss, struct tcp_path path,
-              uint32_t ts_offset);
+void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start);
 /* Gives back rings and trouble. The state must be CLOSED or TIME-WAIT. */
 void tcb_fini(struct tcb *t);
 /* Takes trouble from the pool if there is none; NULL when there is none to be had. */

@@ -42,8 +42,8 @@ static void owe_ack(struct tcb *t, const struct arrival *a, bool at_once)
     uint32_t size = a->seg->gso_size != 0 ? a->seg->gso_size : a->seg->len;
     if (size > t->seen_mss)
         t->seen_mss = (uint16_t)u32_min(size, t->rcv_mss);
-    /* RFC 5681 4.2: at once on a gap or when one is filled; at least every second full-sized segment
-     * (SHLD-19); else within the delay (MUST-40). */
+    /* RFC 5681 4.2: at once on a gap or when one is filled; at least every second full-sized
+     * segment (SHLD-19); else within the delay (MUST-40). */
     if (at_once || seq_len(t->rcv_nxt, t->last_ack_sent) >= 2u * t->seen_mss)
         t->ack_now = true;
     else if (t->delack_deadline == TIME_NEVER)
@@ -68,9 +68,10 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
         t->ack_now = true;
         return verdict_drop(DROP_tcp_reasm_full);
     }
-    uint64_t before = r->nxt, offset = r->nxt + seq_len(a->seq, t->rcv_nxt);
+    uint64_t before = r->nxt;
+    struct reasm_text text = {r->nxt + seq_len(a->seq, t->rcv_nxt), a->data, a->len};
     struct ranges *runs = t->trouble != NULL ? &t->trouble->runs : NULL;
-    enum drop_reason why = reasm_insert(r, &t->env->rcv_rings, runs, offset, a->data, a->len);
+    enum drop_reason why = reasm_insert(r, &t->env->rcv_rings, runs, &text);
     if (why != DROP_none) {
         t->ack_now = true;
         return verdict_drop(why);
@@ -80,7 +81,7 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
     if (advanced > 0)
         t->events |= TCP_EV_READABLE;
     else
-        note_recent(t->trouble, offset);
+        note_recent(t->trouble, text.offset);
     owe_ack(t, a, !in_order || had_runs);
     if (had_runs)
         tcb_trouble_release(t);

@@ -12,11 +12,12 @@ struct tcp_tw {
     uint32_t ts_recent, ts_offset;
     uint16_t wnd; /* as last offered, scaled for the wire */
     bool ts_ok;
+    bool is_shown; /* the stack's: a connection with a user shows this wait */
 };
 
 void tw_init(struct tcp_tw *w, const struct tcb *t);
-/* VERDICT_RESTART: answer with tw_ack and restart 2 MSL (retransmitted FIN). VERDICT_ACK: answer only.
- * VERDICT_SYN: the SYN is new (MAY-2) and may open a connection with an ISN beyond snd_nxt.
+/* VERDICT_RESTART: answer with tw_ack and restart 2 MSL (retransmitted FIN). VERDICT_ACK: answer
+ * only. VERDICT_SYN: the SYN is new (MAY-2) and may open a connection with an ISN beyond snd_nxt.
  * VERDICT_DROP otherwise; RSTs are ignored (RFC 1337 3). */
 struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg);
 /* Ports are the caller's. */

@@ -26,15 +26,9 @@ void timers_start_rexmt(struct tcb *t, ns_t now)
         arm(t, REXMT_DATA, now);
 }
 
-void timers_restart_rexmt(struct tcb *t, ns_t now)
-{
-    arm(t, REXMT_DATA, now);
-}
+void timers_restart_rexmt(struct tcb *t, ns_t now) { arm(t, REXMT_DATA, now); }
 
-void timers_start_persist(struct tcb *t, ns_t now)
-{
-    arm(t, REXMT_PERSIST, now);
-}
+void timers_start_persist(struct tcb *t, ns_t now) { arm(t, REXMT_PERSIST, now); }
 
 bool timers_are_out_of_patience(const struct tcb *t, ns_t now)
 {

@@ -1,4 +1,5 @@
-/* user.c: the user's calls (RFC 9293 3.10.1 to 3.10.6). Called by the stack, which then pulls output.
+/* user.c: the user's calls (RFC 9293 3.10.1 to 3.10.6). Called by the stack, which then pulls
+ * output.
  */
 #include "tcp/user.h"
 

@@ -1,4 +1,5 @@
-/* window.h: the receive window we offer (RFC 9293 3.8.6.2.2; RFC 7323 2): never shrinks, never silly.
+/* window.h: the receive window we offer (RFC 9293 3.8.6.2.2; RFC 7323 2): never shrinks, never
+ * silly.
  */
 #ifndef UT_TCP_WINDOW_H
 #define UT_TCP_WINDOW_H

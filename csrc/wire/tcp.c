@@ -53,11 +53,11 @@ size_t tcp_write(uint8_t *to, const struct tcp_seg *s)
     return header;
 }
 
-void tcp_checksum_set(uint8_t *tcp, size_t header_len, uint32_t payload_len, uint32_t payload_sum,
+void tcp_checksum_set(uint8_t *tcp, uint32_t payload_len, uint32_t payload_sum,
                       const struct ipaddr *src, const struct ipaddr *dst)
 {
     /* RFC 9293 3.1 (MUST-2): the sender fills it in. */
-    uint32_t len = (uint32_t)header_len + payload_len;
+    uint32_t header_len = (uint32_t)(tcp[12] >> 4) * 4, len = header_len + payload_len;
     put_be16(tcp + TCP_CHECKSUM_OFFSET, 0);
     uint32_t sum = checksum_add(tcp, header_len, checksum_pseudo(src, dst, IP_PROTO_TCP, len));
     sum = (uint32_t)checksum_fold(sum) + checksum_fold(payload_sum);

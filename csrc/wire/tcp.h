@@ -42,9 +42,9 @@ bool tcp_checksum_ok(const struct ipaddr *src, const struct ipaddr *dst, const u
                      size_t len);
 /* Writes header and options of *s with a zero checksum field; returns the header length. */
 size_t tcp_write(uint8_t *to, const struct tcp_seg *s);
-/* Stores the final checksum in the header at `tcp` (header_len long): `payload_sum` is the
+/* Stores the final checksum in the header at `tcp`, as tcp_write left it; `payload_sum` is the
  * unfolded sum of the payload. */
-void tcp_checksum_set(uint8_t *tcp, size_t header_len, uint32_t payload_len, uint32_t payload_sum,
+void tcp_checksum_set(uint8_t *tcp, uint32_t payload_len, uint32_t payload_sum,
                       const struct ipaddr *src, const struct ipaddr *dst);
 /* Stores the pseudo-header sum only, for a link that completes it (NEEDS_CSUM): `len` is the
  * length of header plus payload. */
