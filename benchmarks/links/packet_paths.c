@@ -304,9 +304,9 @@ int main(int argc, char **argv)
         getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &st, &len);
     printf(
         "{\"gbps\": %.2f, \"mframes\": %.3f, \"calls\": %llu, \"frames\": %llu, \"polls\": %llu, "
-        "\"full\": %llu, \"dropped\": %u, \"cpu\": %.2f}\n",
+        "\"full\": %llu, \"dropped\": %u, \"cpu_s\": %.4f, \"bytes\": %llu}\n",
         (double)bytes * 8e-9 / took, (double)frames * 1e-6 / took, (unsigned long long)calls,
         (unsigned long long)frames, (unsigned long long)polls, (unsigned long long)drops,
-        st.tp_drops, cpu() / took);
+        st.tp_drops, cpu(), (unsigned long long)bytes);
     return 0;
 }

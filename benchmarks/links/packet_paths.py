@@ -26,6 +26,7 @@ PAIRS = [
 ]
 SIZES = {"64 000 B super-segments": 64000, "1448 B frames": 1448}
 COLUMNS = ["varied", "sender", "receiver", "sent Gb/s", "received Gb/s", "M frames/s", "dropped"]
+COLUMNS += ["sender ms/GB", "receiver ms/GB"]  # processor time: what a busy machine blurs least
 
 
 class Bench:
@@ -71,6 +72,8 @@ class Bench:
                         run["dropped"] / max(1, other["frames"])
                         for run, other in zip(received, sent, strict=True)
                     ),
+                    "sender_ms": median(run["cpu_s"] / run["bytes"] * 1e12 for run in sent),
+                    "receiver_ms": median(run["cpu_s"] / run["bytes"] * 1e12 for run in received),
                 }
             )
         return rows
@@ -81,6 +84,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = [row["varied"], row["sender"], row["receiver"], f"{row['sent']:.1f}"]
         cells += [f"{row['received']:.1f}", f"{row['mframes']:.3f}", f"{row['dropped']:.1%}"]
+        cells += [f"{row['sender_ms']:.0f}", f"{row['receiver_ms']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

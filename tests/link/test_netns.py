@@ -99,7 +99,7 @@ def test_refusal_says_what_mends_it():
 
 def test_threads_are_refused():
     code = "import threading, time; "
-    code += "threading.Thread(target=time.sleep, args=[1], daemon=True).start(); "
+    code += "threading.Thread(target=time.sleep, args=[60], daemon=True).start(); "
     assert "a process with several threads" in run(code + ENTER)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 import pytest
 from anyio import ClosedResourceError
@@ -66,7 +67,7 @@ def test_bad_url_names_the_part(url: str, says: str | None):
     if says is None:
         parse_link(url)
         return
-    with pytest.raises(ValueError, match=f"(?s).*{says}"):
+    with pytest.raises(ValueError, match=f".*{re.escape(says)}"):
         parse_link(url)
     with pytest.raises(ValueError, match="^link "):
         open_link(url)
