@@ -14,7 +14,8 @@ void tw_init(struct tcp_tw *w, const struct tcb *t)
         .rcv_nxt = t->rcv_nxt,
         .ts_recent = t->ts_recent,
         .ts_offset = t->ts_offset,
-        .wnd = (uint16_t)u32_min(t->rcv_wnd >> (t->wscale_ok ? t->rcv_wscale : 0), 65535),
+        .wnd = (uint16_t)u32_min(
+            seq_len(t->rcv_adv, t->rcv_nxt) >> (t->wscale_ok ? t->rcv_wscale : 0), 65535),
         .ts_ok = t->ts_ok,
     };
 }

@@ -32,7 +32,7 @@ uint16_t window_offer(struct tcb *t, bool syn)
     uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
     uint32_t wnd = offered;
     /* RFC 9293 3.8.6.2.2 (MUST-39): the edge moves by at least a segment or half the buffer. */
-    if (window_growth(t) >= silly_threshold(t))
+    if (!t->fin_received && window_growth(t) >= silly_threshold(t))
         wnd = reasm_window(&t->reasm);
     if (syn) {
         /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. */
@@ -65,14 +65,17 @@ bool window_update_is_due(const struct tcb *t)
 
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
 {
-    /* RFC 9293 3.10.7.4, fifth: only a segment not older than the last that set the window. */
-    if (!(seq_lt(t->snd_wl1, seq) || (seq_eq(t->snd_wl1, seq) && seq_leq(t->snd_wl2, ack))))
+    /* RFC 9293 3.10.7.4, fifth: only a segment not older than the last that set the window.
+     * DEVIATES: one that acknowledges new data is never older. A retransmission (low SEG.SEQ) with a
+     * new ACK would else move SND.UNA and leave SND.WND, and so reach beyond what was offered. */
+    bool newer = seq_lt(t->snd_wl1, seq) || (seq_eq(t->snd_wl1, seq) && seq_leq(t->snd_wl2, ack));
+    if (!newer && !seq_gt(ack, t->snd_una))
         return false;
     uint32_t wnd = (uint32_t)field << (t->wscale_ok ? t->snd_wscale : 0);
     bool changed = wnd != t->snd_wnd;
     t->snd_wnd = wnd;
     t->max_snd_wnd = u32_max(t->max_snd_wnd, wnd);
-    t->snd_wl1 = seq;
+    t->snd_wl1 = seq_max(t->snd_wl1, seq);
     t->snd_wl2 = ack;
     return changed;
 }
