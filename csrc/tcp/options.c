@@ -69,6 +69,11 @@ static void options_sack(const struct tcb *t, struct tcp_opts *out)
     out->sack_count = n;
 }
 
+static bool owes_sack(const struct tcb *t)
+{
+    return t->sack_ok && t->trouble != NULL && !ranges_is_empty(&t->trouble->runs);
+}
+
 void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out)
 {
     out->has_mss = out->has_wscale = out->sack_permitted = false;
@@ -79,6 +84,15 @@ void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out)
         out->ts_val = options_ts_now(t->ts_offset, now);
         out->ts_ecr = t->ts_recent;
     }
-    if (t->sack_ok && t->trouble != NULL && !ranges_is_empty(&t->trouble->runs))
+    if (owes_sack(t))
         options_sack(t, out);
+}
+
+uint32_t options_next_length(const struct tcb *t)
+{
+    if (!owes_sack(t))
+        return options_data_length(t);
+    struct tcp_opts o;
+    options_for_segment(t, 0, &o);
+    return (uint32_t)tcp_opt_length(&o);
 }

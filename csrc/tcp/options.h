@@ -19,7 +19,9 @@ void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now);
 void options_for_syn(const struct tcb *t, bool with_ack, ns_t now, struct tcp_opts *out);
 /* For every other segment: timestamps and SACK blocks (RFC 2018 4). */
 void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out);
-/* Option bytes every data segment carries now. */
+/* Option bytes every data segment carries. */
 static inline uint32_t options_data_length(const struct tcb *t) { return t->ts_ok ? 12 : 0; }
+/* Option bytes of the next segment, SACK blocks among them. */
+uint32_t options_next_length(const struct tcb *t);
 
 #endif

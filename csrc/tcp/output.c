@@ -15,6 +15,9 @@ static uint64_t nxt_offset(const struct tcb *t) { return tcb_snd_offset(t, t->sn
 
 static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
 
+/* RFC 9293 3.7.1 (MUST-16): what the options of the next segment leave of it. */
+static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_length(t); }
+
 /* Everything but sequence number, data and the bits that go with them. */
 static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)
 {
@@ -27,7 +30,7 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_o
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);
     out->data.len[0] = out->data.len[1] = 0;
-    out->mss = (uint16_t)(t->snd_mss - options_data_length(t));
+    out->mss = (uint16_t)mss_now(t);
     t->ack_now = false;
     t->delack_deadline = TIME_NEVER;
     t->last_ack_sent = t->rcv_nxt;
@@ -79,7 +82,7 @@ static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
 static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
     struct range run;
-    uint32_t mss = t->snd_mss - options_data_length(t);
+    uint32_t mss = mss_now(t);
     if (!recovery_next(t, mss, limit, &run))
         return false;
     uint64_t data_end = u64_min(run.hi, t->sendq.end);
@@ -160,7 +163,7 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);
-    uint32_t mss = t->snd_mss - options_data_length(t);
+    uint32_t mss = mss_now(t);
     uint32_t len = avail > 0 ? sendable(t, avail, mss, limit) : 0;
     bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
     if (len == 0 && !fin) {

@@ -239,3 +239,20 @@ def test_many_holes_are_bounded(peer: Peer):
     assert peer.engine.counters()["drop_tcp_reasm_full"] > 0
     peer.sends(seq=1, data=bytes(1400))
     assert len(peer.app.receive()) == 1400
+
+
+@pytest.mark.rfc("9293-MUST-16", "2018-05")
+@pytest.mark.parametrize("timestamps", [False, True], ids=["-", "ts"])
+@pytest.mark.parametrize("holes", range(1, 6))
+def test_sack_blocks_leave_less_room_for_data(peer: Peer, holes: int, timestamps: bool):
+    """Both directions at once: a segment with data and SACK blocks still fits the MTU."""
+    peer.configure(rto_min=1.0).establish(timestamps=timestamps)
+    for n in range(holes):
+        peer.sends(seq=101 + 100 * n, data=b"x")
+    peer.gets_all()
+    peer.app.send(bytes(3000))
+    got = peer.gets_all()
+    assert [bool(one.sack) for one in got] == [True] * len(got)
+    assert sum(len(one.data) for one in got) == 3000
+    assert len(got[0].packet.encode()) == 1500
+    assert peer.gets(seq=1, within=1.5).data

@@ -226,3 +226,15 @@ def test_writable_is_told_when_there_is_room(peer: Peer):
     peer.sends(ack=got[2].end)
     assert peer.app.events & _events.WRITABLE
     assert peer.app.send(bytes(10_000)) == 3 * MSS
+
+
+@pytest.mark.rfc("9293-EV-12", "5681-01")
+def test_a_retransmission_with_a_new_ack_brings_its_window(peer: Peer):
+    """Its SEQ is older than that of the last window update, its ACK is newer than all."""
+    peer.establish(mss=MSS, wscale=0, window=4000)
+    peer.app.send(bytes(20_000))
+    assert peer.gets_all()[-1].end == 4001
+    peer.sends(seq=101, ack=1, data=b"later", window=4000)
+    peer.sends(seq=1, ack=2001, data=b"sooner", window=2500)
+    assert peer.app.info.snd_wnd == 2500
+    assert all(got.end <= 4501 for got in peer.gets_all())

@@ -80,7 +80,7 @@ class FlowOracle:
         self.right_edge: int | None = None  # offered by this side
         self.permit: int | None = None
         self.timestamps = False
-        self.synchronized = False
+        self.fin: int | None = None
 
     def emitted(self, segment: Segment) -> None:
         if segment.flags & RST:
@@ -92,9 +92,10 @@ class FlowOracle:
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
         else:
-            self.synchronized = True
             self._check_options(segment)
             self._check_permit(segment)
+        if segment.flags & FIN:
+            self.fin = (segment.seq + len(segment.payload)) % 2**32
         if segment.flags & ACK:
             self._check_edge(segment)
 
@@ -122,8 +123,8 @@ class FlowOracle:
 
     def _check_edge(self, segment: Segment) -> None:
         peer = self.peer
-        if peer is None:
-            return
+        if peer is None or (peer.fin is not None and relative(segment.ack, peer.fin) > 0):
+            return  # the peer's stream has ended: nothing is offered any more
         window = _window(segment, self, peer)
         edge = (segment.ack + window) % 2**32
         shift = self.wscale or 0

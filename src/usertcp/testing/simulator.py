@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from usertcp.testing._engine import SECOND, START, Emitted, EngineHarness
 from usertcp.testing.impair import Impairment, Pipe
 from usertcp.testing.notation import Trace, describe
-from usertcp.testing.oracle import FlowOracle, OracleError
+from usertcp.testing.oracle import FlowOracle
 from usertcp.testing.packets import PacketError, Segment, decode
 
 if TYPE_CHECKING:
@@ -166,7 +166,6 @@ class Simulator:
 
     def __exit__(self, kind: object, value: BaseException | None, _trace: object) -> None:
         self.close()
-        if value is not None and not isinstance(value, OracleError | KeyboardInterrupt):
-            value.add_note(f"simulation seed {self.seed}")
-        elif value is not None:
-            value.add_note(f"simulation seed {self.seed}\n{self.trace}")
+        if value is not None:
+            trace = f"\n{self.trace}" if self.trace.lines else ""
+            value.add_note(f"simulation seed {self.seed}{trace}")

@@ -1,0 +1,139 @@
+"""Two programs on a simulated connection: random writes, reads, pauses, half-closes."""
+
+import random
+from dataclasses import dataclass, field
+
+from usertcp import _events
+from usertcp.testing import SECOND, EngineError
+from usertcp.testing._engine import Connection
+from usertcp.testing.simulator import SimHost, Simulator
+
+
+@dataclass
+class Program:
+    """Sends `text` in random pieces, reads in random pieces with pauses, then shuts down."""
+
+    host: SimHost
+    rng: random.Random
+    text: bytes
+    slow: float = 0.0  # mean pause between reads, seconds
+    connection: Connection | None = None
+    got: bytearray = field(default_factory=bytearray)
+    sent: int = 0
+    shut: bool = False
+    ended: bool = False
+    closed: bool = False
+    error: str | None = None
+    _reads_at: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self.closed
+
+    def turn(self) -> None:
+        """Does what can be done now."""
+        if self.connection is None or self.closed:
+            return
+        if not self.connection.events & (_events.CONNECTED | _events.CLOSED | _events.READABLE):
+            return
+        try:
+            self._write()
+            self._read()
+        except EngineError as exc:
+            if exc.name != "STALE_HANDLE":
+                self.error = exc.name
+            self.closed = True
+            self._close()
+            return
+        if self.ended and self.shut:
+            self.closed = True
+            self._close()
+
+    def _close(self) -> None:
+        assert self.connection is not None
+        try:
+            self.connection.close()
+        except EngineError:
+            pass
+
+    def _write(self) -> None:
+        assert self.connection is not None
+        while self.sent < len(self.text):
+            size = self.rng.choice((1, 10, 100, 1000, 5000))
+            taken = self.connection.send(self.text[self.sent : self.sent + size])
+            self.sent += taken
+            if taken == 0:
+                return
+        if not self.shut:
+            self.shut = True
+            self.connection.shutdown()
+
+    def _read(self) -> None:
+        assert self.connection is not None
+        sim = self.host.simulator
+        if self.ended or sim.now < self._reads_at:
+            return
+        size = self.rng.choice((1, 100, 1500, 65536)) if self.slow else 1 << 20
+        try:
+            data = self.connection.receive(size)
+        except EngineError as exc:
+            if exc.name != "END_OF_STREAM":
+                raise
+            self.ended = True
+            return
+        self.got += data
+        if data and self.slow:
+            pause = self.rng.expovariate(1 / self.slow)
+            self._reads_at = sim.now + round(pause * SECOND)
+            sim.call_at(self._reads_at, lambda: None)
+
+
+class Transfer:
+    """A client and a server on `sim`; `run` lets them finish and checks what must hold always."""
+
+    PORT = 7
+
+    def __init__(self, sim: Simulator, client: Program, server: Program) -> None:
+        self.sim = sim
+        self.client, self.server = client, server
+        self.listener = server.host.engine.listen(self.PORT)
+
+    def start(self) -> None:
+        engine = self.client.host.engine
+        self.client.connection = engine.connect(self.server.host.address, self.PORT)
+
+    def step(self) -> None:
+        """What the programs do after something has happened."""
+        if self.server.connection is None:
+            self.server.connection = self.listener.accept()
+        self.client.turn()
+        self.server.turn()
+        self.check()
+
+    def check(self) -> None:
+        for one, other in ((self.client, self.server), (self.server, self.client)):
+            assert other.text.startswith(bytes(one.got)), "what comes out is no prefix"
+            if one.connection is None or one.closed:
+                continue
+            info = one.connection.info
+            assert info.flight_size <= 2**31
+            assert info.rcv_readable <= info.rcv_readable + info.rcv_wnd
+            if info.flight_size and str(info.state) not in ("CLOSED", "TIME-WAIT"):
+                assert info.deadline_ns < _events.NEVER, "unacknowledged data without a timer"
+
+    def run(self, until: int) -> bool:
+        """True: both are done and nothing is left of them."""
+        self.start()
+        while self.sim.step(until):
+            self.step()
+            if self.is_over():
+                return True
+        return self.is_over()
+
+    def is_over(self) -> bool:
+        if not (self.client.closed and self.server.closed):
+            return False
+        for host in (self.client.host, self.server.host):
+            if any(row.remote[1] for row in host.engine.raw.list_info()):
+                return False
+        return True
