@@ -67,9 +67,9 @@ def test_bad_url_names_the_part(url: str, says: str | None):
     if says is None:
         parse_link(url)
         return
-    with pytest.raises(ValueError, match=f".*{re.escape(says)}"):
+    with pytest.raises(ValueError, match=re.escape(says)):
         parse_link(url)
-    with pytest.raises(ValueError, match="^link "):
+    with pytest.raises(ValueError, match=r"^link "):
         open_link(url)
 
 
