@@ -48,18 +48,16 @@ static void neigh_free(struct neigh_cache *c, struct neigh *n)
     pool_put(&c->pool, n->index);
 }
 
-/* Frees the least recently used of a sample; entries being resolved go last. */
+/* Frees the least recently used of a sample. What is being resolved stays: somebody waits for it, and it
+ * ends by itself within seconds. */
 static void neigh_evict(struct neigh_cache *c)
 {
     struct neigh *oldest = NULL;
     for (uint32_t i = 0; i < NEIGH_EVICTION_SAMPLE; i++) {
         struct neigh *n = pool_at(&c->pool, c->victim++ % NEIGH_MAX);
-        if (n == NULL || n->phase == NEIGH_FREE)
+        if (n == NULL || n->phase == NEIGH_FREE || !neigh_is_resolved(n))
             continue;
-        bool is_better = oldest == NULL || n->used < oldest->used;
-        if (oldest != NULL && neigh_is_resolved(n) != neigh_is_resolved(oldest))
-            is_better = neigh_is_resolved(n);
-        if (is_better)
+        if (oldest == NULL || n->used < oldest->used)
             oldest = n;
     }
     if (oldest == NULL)

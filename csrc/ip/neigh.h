@@ -7,7 +7,7 @@
  * The cache sends nothing: what is to be asked comes back as a neigh_ask, which the stack puts on
  * the wire. Nothing here is per packet but neigh_use.
  *
- *   1. Entries are bounded; when full, one that has not been used for long gives way.
+ *   1. Entries are bounded; when full, a resolved one that has not been used for long gives way.
  *   2. Only what was asked for, or what asked us, makes an entry; unsolicited news changes existing
  *      ones only.
  *   3. A neigh_ref finds its entry again or nothing: entries carry generations.
@@ -75,7 +75,7 @@ void neigh_init(struct neigh_cache *c, struct alloc *a, struct deadline_heap *he
 void neigh_fini(struct neigh_cache *c);
 
 struct neigh *neigh_find(const struct neigh_cache *c, const struct ipaddr *ip);
-/* Finds it or begins to resolve it. NULL: no room. The heap must have room for one more node. */
+/* Finds it or begins to resolve it. NULL: no room now. The heap must have room for one more node. */
 struct neigh *neigh_get(struct neigh_cache *c, const struct ipaddr *ip, ns_t now,
                         struct neigh_ask *ask);
 /* About to send to it: its station, or NULL while unresolved. */

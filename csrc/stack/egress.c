@@ -185,8 +185,7 @@ void egress_segment(ut_stack *s, const struct flow_key *key, const struct tcp_se
     copy.sport = key->lport;
     copy.dport = key->rport;
     if (stack_is_ethernet(s) && station == NULL) {
-        neigh_ref ref = 0;
-        station = resolve_station(s, &key->remote, &ref);
+        station = resolve_reply_station(s, &key->remote);
         if (station == NULL) {
             stack_drop(s, DROP_no_source_mac);
             return;

@@ -107,16 +107,25 @@ const struct macaddr *resolve_station(ut_stack *s, const struct ipaddr *remote, 
         if (!route_next_hop(&s->routes, &s->addresses, remote, &next_hop) ||
             !stack_reserve_deadline(s))
             return NULL;
-        uint64_t evicted = s->neighbours.evicted;
         n = neigh_get(&s->neighbours, &next_hop, s->now, &ask);
-        if (s->neighbours.evicted != evicted)
-            resolve_wake(s);
         if (n == NULL)
             return NULL;
         *ref = neigh_ref_of(n);
         resolve_ask(s, &ask);
     }
     return neigh_use(&s->neighbours, n, s->now);
+}
+
+const struct macaddr *resolve_reply_station(ut_stack *s, const struct ipaddr *remote)
+{
+    struct ipaddr next_hop;
+    neigh_ref ref = 0;
+    if (s->neighbours.pool.in_use < NEIGH_MAX / 2)
+        return resolve_station(s, remote, &ref);
+    if (!route_next_hop(&s->routes, &s->addresses, remote, &next_hop))
+        return NULL;
+    struct neigh *n = neigh_find(&s->neighbours, &next_hop);
+    return n != NULL ? neigh_use(&s->neighbours, n, s->now) : NULL;
 }
 
 void resolve_learn(ut_stack *s, const struct rx *rx)
