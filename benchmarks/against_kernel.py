@@ -53,6 +53,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, console: Console) -> None:
         self.options = options
         self.console = console
+        self.errors: list[str] = []
         if options.kernel_only:
             twin = places.Cell("kernel again", client_ours=False, server_ours=False, subnet=5)
             self.cells = [places.KERNEL, twin]
@@ -79,14 +80,16 @@ class Bench:
         self, workload: str, loop: str, pairings: list[places.Pairing]
     ) -> list[report.Row]:
         outcomes: list[list[dict[str, Any]]] = [[] for _ in pairings]
-        for _ in range(self.options.pairs):
-            for pairing, done in zip(pairings, outcomes, strict=True):
-                self._port += 1
-                done.append(
-                    pairing.measure(
-                        workload, self._port, self.options.warm_up, self.options.seconds
-                    )
-                )
+        times = self.options.warm_up, self.options.seconds
+        try:
+            for _ in range(self.options.pairs):
+                for pairing, done in zip(pairings, outcomes, strict=True):
+                    self._port += 1
+                    done.append(pairing.measure(workload, self._port, *times))
+        except RuntimeError as error:
+            self.errors.append(f"{workload}, {loop}: {error}")
+            self.console.print(f"[red]no row[/] for {self.errors[-1]}", highlight=False)
+            return []
         rows = [
             report.make_row(workload, loop, pairing.cell.name, outcomes[0], done)
             for pairing, done in zip(pairings[1:], outcomes[1:], strict=True)
@@ -112,13 +115,15 @@ def main() -> int:
     facts |= {"pairs": options.pairs, "seconds": options.seconds, "offloads": "on"}
     netns.enter_private_namespace()
     begun = time.monotonic()
-    rows = Bench(options, console).rows()
+    bench = Bench(options, console)
+    rows = bench.rows()
+    facts["errors"] = bench.errors
     facts["took_seconds"] = round(time.monotonic() - begun, 1)
     report.show(rows, facts, console)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n")
-    return 0
+    return int(bool(bench.errors))
 
 
 if __name__ == "__main__":

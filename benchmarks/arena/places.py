@@ -199,9 +199,10 @@ class Pairing:
     def measure(self, workload: str, port: int, warm_up: float, seconds: float) -> dict[str, Any]:
         job = Job(workload, self.cell.server_host, port, warm_up, seconds)
         self._server.ready(job)
-        outcome = self._client.outcome(job)
-        self._server.stop()
-        return outcome
+        try:
+            return self._client.outcome(job)
+        finally:
+            self._server.stop()
 
     def close(self) -> None:
         for worker in self._workers:
