@@ -145,8 +145,8 @@ async def _bind_addresses(
 ) -> list[bytes]:
     """The addresses to listen on, as AnyIO chooses them, in the order they are tried.
 
-    No host and no family: one listener for all addresses of the stack. A wildcard of one family:
-    one listener per address of the stack in that family.
+    No host and no family: one listener for all addresses of the stack. The wildcard of IPv4: one
+    listener too; that of IPv6 alone: one per address of the stack in that family.
     """
     own = [pack(interface.ip) for interface in stack.addresses]
     if local_host is None:
@@ -165,8 +165,10 @@ async def _bind_addresses(
             wanted = [packed for text in texts if (packed := pack_text(text)) is not None]
     result: list[bytes] = []
     for packed in wanted:
-        if packed in (ANY, ANY_V4):
-            result += [a for a in own if family_of(a) == family_of(packed)]
+        if packed == ANY_V4:
+            result += [ANY_V4] if AF_INET in stack.families else []
+        elif packed == ANY:  # the engine's own takes IPv4 in too
+            result += [a for a in own if family_of(a) == AF_INET6]
         elif packed not in own:
             raise exception(-Code.ADDRESS_NOT_AVAILABLE, _not_ours(stack, packed))
         else:

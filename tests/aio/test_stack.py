@@ -79,6 +79,30 @@ def test_outside_a_loop():
         context.__aenter__().send(None)
 
 
+# -- duplicates of our addresses -------------------------------------------------------------------
+
+
+async def test_addresses_are_usable_when_it_opens():
+    """IPv6 asks the link for other users first, and `open_stack` waits for that."""
+    left, right = cables(ethernet=True)
+    async with (
+        usertcp.open_stack(left, addresses=["fd07::1/64"]) as a,
+        usertcp.open_stack(right, addresses=["fd07::2/64"], check_duplicates=False) as b,
+    ):
+        multi = await b.create_tcp_listener(local_port=80)
+        await (await a.connect_tcp("fd07::2", 80, local_host="fd07::1")).aclose()
+        await multi.aclose()
+
+
+async def test_address_that_another_station_has():
+    left, right = cables(ethernet=True)
+    async with usertcp.open_stack(right, addresses=["fd07::1/64"], check_duplicates=False):
+        with pytest.raises(OSError, match="fd07::1/64: another station has it") as caught:
+            async with usertcp.open_stack(left, addresses=["fd07::1/64"]):
+                pass
+        assert caught.value.errno == errno.EADDRINUSE
+
+
 # -- the ambient stack -----------------------------------------------------------------------------
 
 

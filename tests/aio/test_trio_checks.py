@@ -14,7 +14,7 @@ SMALL = {"rcv_buffer": 32768, "snd_buffer": 32768, "rto_min": 0.01, "delack": 0.
 
 
 async def clog(*ends: "AsTrio") -> None:
-    """Sends until the windows are shut and the rings full, so that nothing can be taken by itself."""
+    """Sends until the windows are shut and the rings full: nothing can be taken by itself."""
 
     def is_open(end: "AsTrio") -> bool:
         info = end.stream.statistics()
