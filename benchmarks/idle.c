@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "usertcp.h"
+#include "usertcp_info.h"
 
 #define REQUIRE(cond)                                                                    \
     do {                                                                                 \

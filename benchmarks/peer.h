@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "usertcp.h"
+#include "usertcp_info.h"
 
 enum {
     ETH_LEN = 14,

@@ -1,6 +1,6 @@
 """cffi: how the engine becomes `usertcp._core` (and, for tests, `usertcp._whitebox`).
 
-What Python sees is the marked region of include/usertcp.h itself plus enums made from the two .def
+What Python sees is the marked regions of include/*.h themselves plus enums made from the two .def
 lists; there is no second copy. setup.py runs this file; the environment may say
   UT_WHITEBOX=1        also build usertcp._whitebox: checks on, and the regions of api/whitebox_*.h
   UT_SANITIZE=a,b      compile and link with -fsanitize=a,b, without optimisation that hides places
@@ -17,6 +17,7 @@ from pathlib import Path
 import cffi
 
 CSRC = Path(__file__).resolve().parent
+PUBLIC_HEADERS = ("usertcp_link.h", "usertcp.h", "usertcp_info.h")  # in cffi's reading order
 LAYERS = ("base", "wire", "tcp", "ip", "link", "stack", "api")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
@@ -49,7 +50,7 @@ def cdef(*, whitebox: bool = False) -> str:
     codes = ", ".join(f"UT_E_{name} = {code}" for code, name, _, _ in errors())
     reasons = ", ".join(["DROP_none", *(f"DROP_{name}" for name, _ in drops()), "DROP_COUNT"])
     text = f"enum ut_error {{ {codes} }};\nenum drop_reason {{ {reasons} }};\n"
-    text += region(CSRC / "include/usertcp.h")
+    text += "".join(region(CSRC / "include" / name) for name in PUBLIC_HEADERS)
     if whitebox:
         text += "\n".join(region(header) for header in whitebox_headers())
     return text
@@ -82,7 +83,7 @@ def _builder(name: str, *, whitebox: bool) -> cffi.FFI:
         compile_args += ["-flto=auto"]
         link_args += ["-flto=auto", "-O2"]
     compile_args += shlex.split(os.environ.get("UT_CFLAGS", ""))
-    headers = ["include/usertcp.h", "base/errors.h", "base/drops.h"]
+    headers = ["include/usertcp_info.h", "base/errors.h", "base/drops.h"]
     if whitebox:
         headers += [path.relative_to(CSRC).as_posix() for path in whitebox_headers()]
     builder = cffi.FFI()

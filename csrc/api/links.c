@@ -1,4 +1,4 @@
-/* links.c: the ut_link_* and ut_memory_* functions of usertcp.h: one call into link/ each.
+/* links.c: the ut_link_* and ut_memory_* functions of usertcp_link.h: one call into link/ each.
  *
  * A link has no lock of its own: opening and closing are its owner's, and what may be called while
  * a stack uses it (capture, info, memory) is made safe by link/ itself.

@@ -2,7 +2,7 @@
 #ifndef UT_API_LINKS_H
 #define UT_API_LINKS_H
 
-#include "include/usertcp.h"
+#include "include/usertcp_link.h"
 #include "link/link.h"
 
 struct ut_link {

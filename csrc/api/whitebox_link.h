@@ -2,7 +2,7 @@
 #ifndef UT_API_WHITEBOX_LINK_H
 #define UT_API_WHITEBOX_LINK_H
 
-#include "include/usertcp.h"
+#include "include/usertcp_link.h"
 
 /* CDEF BEGIN */
 

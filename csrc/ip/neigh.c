@@ -48,8 +48,8 @@ static void neigh_free(struct neigh_cache *c, struct neigh *n)
     pool_put(&c->pool, n->index);
 }
 
-/* Frees the least recently used of a sample. What is being resolved stays: somebody waits for it, and it
- * ends by itself within seconds. */
+/* Frees the least recently used of a sample. What is being resolved stays: somebody waits for it,
+ * and it ends by itself within seconds. */
 static void neigh_evict(struct neigh_cache *c)
 {
     struct neigh *oldest = NULL;

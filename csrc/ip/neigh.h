@@ -75,7 +75,8 @@ void neigh_init(struct neigh_cache *c, struct alloc *a, struct deadline_heap *he
 void neigh_fini(struct neigh_cache *c);
 
 struct neigh *neigh_find(const struct neigh_cache *c, const struct ipaddr *ip);
-/* Finds it or begins to resolve it. NULL: no room now. The heap must have room for one more node. */
+/* Finds it or begins to resolve it. NULL: no room now. The heap must have room for one more node.
+ */
 struct neigh *neigh_get(struct neigh_cache *c, const struct ipaddr *ip, ns_t now,
                         struct neigh_ask *ask);
 /* About to send to it: its station, or NULL while unresolved. */

@@ -3,6 +3,7 @@
 #ifndef UT_STACK_INFO_H
 #define UT_STACK_INFO_H
 
+#include "include/usertcp_info.h"
 #include "stack/listen.h"
 
 void info_conn(const ut_stack *s, const struct conn *c, ut_info *out);

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/time.h"
-#include "include/usertcp.h"
+#include "include/usertcp_info.h"
 #include "stack/flow.h"
 #include "tcp/state.h"
 #include "wire/tcp.h"

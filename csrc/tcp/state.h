@@ -1,6 +1,6 @@
 /* state.h: the state, and the only way to change it (rule 7).
  *
- * Numbers equal UT_STATE_... of include/usertcp.h (asserted in stack/info.c).
+ * Numbers equal UT_STATE_... of include/usertcp_info.h (asserted in stack/info.c).
  */
 #ifndef UT_TCP_STATE_H
 #define UT_TCP_STATE_H

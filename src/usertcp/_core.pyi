@@ -29,8 +29,45 @@ class CBuffer:
     def __setitem__(self, index: int | slice, value: bytes, /) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
-class ut_stack(CData): ...
 class ut_link(CData): ...
+class ut_link_options(CData):
+    mtu: int
+    offload: int
+    buffer: int
+    queues: int
+    ethernet: int
+    has_mac: int
+    mac: CArray[int]
+    port_first: int
+    port_last: int
+class ut_link_info(CData):
+    caps: int
+    mtu: int
+    gso_max: int
+    medium: int
+    fd: int
+    mac: CArray[int]
+    rx_frames: int
+    rx_bytes: int
+    tx_frames: int
+    tx_bytes: int
+    tx_full: int
+    tx_errors: int
+    rx_errors: int
+    recv_calls: int
+    flush_calls: int
+    rx_missed: int
+    tap_missed: int
+    name: CArray[bytes]
+class ut_offload(CData):
+    flags: int
+    gso: int
+    gso_size: int
+    csum_start: int
+    csum_offset: int
+    header_len: int
+    reserved: int
+class ut_stack(CData): ...
 class ut_endpoint(CData):
     ip: CArray[int]
     port: int
@@ -144,46 +181,9 @@ class ut_transition(CData):
     to: int
     received: int
     cause: CArray[bytes]
-class ut_link_options(CData):
-    mtu: int
-    offload: int
-    buffer: int
-    queues: int
-    ethernet: int
-    has_mac: int
-    mac: CArray[int]
-    port_first: int
-    port_last: int
-class ut_link_info(CData):
-    caps: int
-    mtu: int
-    gso_max: int
-    medium: int
-    fd: int
-    mac: CArray[int]
-    rx_frames: int
-    rx_bytes: int
-    tx_frames: int
-    tx_bytes: int
-    tx_full: int
-    tx_errors: int
-    rx_errors: int
-    recv_calls: int
-    flush_calls: int
-    rx_missed: int
-    tap_missed: int
-    name: CArray[bytes]
-class ut_offload(CData):
-    flags: int
-    gso: int
-    gso_size: int
-    csum_start: int
-    csum_offset: int
-    header_len: int
-    reserved: int
 
 class Lib:
-    DROP_COUNT: Literal[60]
+    DROP_COUNT: Literal[56]
     DROP_arp_malformed: Literal[6]
     DROP_ethertype_unknown: Literal[5]
     DROP_frame_not_ours: Literal[2]
@@ -205,45 +205,41 @@ class Lib:
     DROP_ip_protocol: Literal[15]
     DROP_ip_source: Literal[12]
     DROP_ip_version: Literal[7]
-    DROP_link_tx_error: Literal[57]
-    DROP_link_tx_full: Literal[56]
     DROP_ndp_malformed: Literal[22]
-    DROP_neigh_failed: Literal[24]
-    DROP_neigh_queue_full: Literal[23]
-    DROP_no_source_mac: Literal[58]
+    DROP_neigh_failed: Literal[23]
+    DROP_no_source_mac: Literal[55]
     DROP_none: Literal[0]
-    DROP_tap_full: Literal[59]
-    DROP_tcp_accept_full: Literal[33]
-    DROP_tcp_ack_limited: Literal[54]
-    DROP_tcp_ack_outside: Literal[45]
-    DROP_tcp_after_close: Literal[47]
-    DROP_tcp_after_fin: Literal[48]
-    DROP_tcp_bad_handshake_ack: Literal[46]
-    DROP_tcp_challenge_limited: Literal[53]
-    DROP_tcp_checksum: Literal[26]
-    DROP_tcp_cookie_bad: Literal[35]
-    DROP_tcp_duplicate: Literal[52]
-    DROP_tcp_flags: Literal[29]
-    DROP_tcp_half_open_full: Literal[34]
-    DROP_tcp_listen_bad_ack: Literal[32]
-    DROP_tcp_listen_not_syn: Literal[31]
-    DROP_tcp_no_ack_bit: Literal[44]
-    DROP_tcp_no_buffer: Literal[51]
-    DROP_tcp_no_listener: Literal[30]
-    DROP_tcp_no_timestamp: Literal[39]
-    DROP_tcp_options: Literal[27]
-    DROP_tcp_paws: Literal[38]
-    DROP_tcp_port_zero: Literal[28]
-    DROP_tcp_reasm_full: Literal[50]
-    DROP_tcp_rst_challenged: Literal[41]
-    DROP_tcp_rst_no_ack: Literal[42]
-    DROP_tcp_rst_outside: Literal[40]
-    DROP_tcp_seq_outside: Literal[37]
-    DROP_tcp_short: Literal[25]
-    DROP_tcp_syn_challenged: Literal[43]
-    DROP_tcp_table_full: Literal[36]
-    DROP_tcp_time_wait: Literal[55]
-    DROP_tcp_window_overrun: Literal[49]
+    DROP_tcp_accept_full: Literal[32]
+    DROP_tcp_ack_limited: Literal[53]
+    DROP_tcp_ack_outside: Literal[44]
+    DROP_tcp_after_close: Literal[46]
+    DROP_tcp_after_fin: Literal[47]
+    DROP_tcp_bad_handshake_ack: Literal[45]
+    DROP_tcp_challenge_limited: Literal[52]
+    DROP_tcp_checksum: Literal[25]
+    DROP_tcp_cookie_bad: Literal[34]
+    DROP_tcp_duplicate: Literal[51]
+    DROP_tcp_flags: Literal[28]
+    DROP_tcp_half_open_full: Literal[33]
+    DROP_tcp_listen_bad_ack: Literal[31]
+    DROP_tcp_listen_not_syn: Literal[30]
+    DROP_tcp_no_ack_bit: Literal[43]
+    DROP_tcp_no_buffer: Literal[50]
+    DROP_tcp_no_listener: Literal[29]
+    DROP_tcp_no_timestamp: Literal[38]
+    DROP_tcp_options: Literal[26]
+    DROP_tcp_paws: Literal[37]
+    DROP_tcp_port_zero: Literal[27]
+    DROP_tcp_reasm_full: Literal[49]
+    DROP_tcp_rst_challenged: Literal[40]
+    DROP_tcp_rst_no_ack: Literal[41]
+    DROP_tcp_rst_outside: Literal[39]
+    DROP_tcp_seq_outside: Literal[36]
+    DROP_tcp_short: Literal[24]
+    DROP_tcp_syn_challenged: Literal[42]
+    DROP_tcp_table_full: Literal[35]
+    DROP_tcp_time_wait: Literal[54]
+    DROP_tcp_window_overrun: Literal[48]
     UT_ACCEPTABLE: Literal[16]
     UT_ALL_SENT: Literal[64]
     UT_CLOSED: Literal[8]
@@ -339,6 +335,18 @@ class FFI:
     NULL: Any
     error: type[Exception]
     @overload
+    def new(self, cdecl: Literal["ut_link_options *"], init: Any = ...) -> ut_link_options: ...
+    @overload
+    def new(self, cdecl: Literal["ut_link_options[]"], init: Any = ...) -> CArray[ut_link_options]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_link_info *"], init: Any = ...) -> ut_link_info: ...
+    @overload
+    def new(self, cdecl: Literal["ut_link_info[]"], init: Any = ...) -> CArray[ut_link_info]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_offload *"], init: Any = ...) -> ut_offload: ...
+    @overload
+    def new(self, cdecl: Literal["ut_offload[]"], init: Any = ...) -> CArray[ut_offload]: ...
+    @overload
     def new(self, cdecl: Literal["ut_endpoint *"], init: Any = ...) -> ut_endpoint: ...
     @overload
     def new(self, cdecl: Literal["ut_endpoint[]"], init: Any = ...) -> CArray[ut_endpoint]: ...
@@ -366,18 +374,6 @@ class FFI:
     def new(self, cdecl: Literal["ut_transition *"], init: Any = ...) -> ut_transition: ...
     @overload
     def new(self, cdecl: Literal["ut_transition[]"], init: Any = ...) -> CArray[ut_transition]: ...
-    @overload
-    def new(self, cdecl: Literal["ut_link_options *"], init: Any = ...) -> ut_link_options: ...
-    @overload
-    def new(self, cdecl: Literal["ut_link_options[]"], init: Any = ...) -> CArray[ut_link_options]: ...
-    @overload
-    def new(self, cdecl: Literal["ut_link_info *"], init: Any = ...) -> ut_link_info: ...
-    @overload
-    def new(self, cdecl: Literal["ut_link_info[]"], init: Any = ...) -> CArray[ut_link_info]: ...
-    @overload
-    def new(self, cdecl: Literal["ut_offload *"], init: Any = ...) -> ut_offload: ...
-    @overload
-    def new(self, cdecl: Literal["ut_offload[]"], init: Any = ...) -> CArray[ut_offload]: ...
     @overload
     def new(self, cdecl: Literal["int *", "int[]"], init: Any = ...) -> CArray[int]: ...
     @overload

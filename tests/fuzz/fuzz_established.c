@@ -1,5 +1,5 @@
-/* fuzz_established.c: an established connection under segments made relative to its live state, calls
- * of its user, and passing time; then it must come to an end by itself.
+/* fuzz_established.c: an established connection under segments made relative to its live state,
+ * calls of its user, and passing time; then it must come to an end by itself.
  */
 #include "harness.h"
 
@@ -22,7 +22,7 @@ static void inject(struct bench *b, ut_handle h, struct input *in)
         return;
     struct tcp_seg s = {.flags = input_u8(in), .wnd = input_u16(in), .urp = input_u8(in)};
     if (input_u8(in) % 4)
-        s.flags = (uint8_t)(s.flags | TCP_ACK) & (uint8_t)~(TCP_SYN | TCP_RST);
+        s.flags = (uint8_t)(s.flags | TCP_ACK) & (uint8_t) ~(TCP_SYN | TCP_RST);
     s.seq = near(in, i.rcv_nxt);
     s.ack = near(in, i.snd_nxt);
     uint8_t options = input_u8(in);

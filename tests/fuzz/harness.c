@@ -61,10 +61,7 @@ void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies)
     bench_turn(b);
 }
 
-void bench_close(struct bench *b)
-{
-    ut_stack_free(b->stack);
-}
+void bench_close(struct bench *b) { ut_stack_free(b->stack); }
 
 unsigned bench_turn(struct bench *b)
 {
@@ -112,14 +109,22 @@ ut_handle bench_establish(struct bench *b, bool timestamps)
     ut_offload marks = {.flags = 2};
     ut_event events[16];
     struct tcp_seg syn = {.flags = TCP_SYN, .seq = seq_make(1000), .wnd = 65535};
-    syn.opt = (struct tcp_opts){.has_mss = true, .mss = 1460, .has_wscale = true, .wscale = 2,
-                                .sack_permitted = true, .has_ts = timestamps, .ts_val = 100};
+    syn.opt = (struct tcp_opts){.has_mss = true,
+                                .mss = 1460,
+                                .has_wscale = true,
+                                .wscale = 2,
+                                .sack_permitted = true,
+                                .has_ts = timestamps,
+                                .ts_val = 100};
     uint8_t frame[IPV4_HEADER_LEN + TCP_MAX_HEADER_LEN];
     syn.sport = 1234;
     syn.dport = FUZZ_PORT;
     size_t header = tcp_write(frame + IPV4_HEADER_LEN, &syn);
-    struct ip_hdr ip = {.src = ipaddr_from_v4(peer_v4), .dst = ipaddr_from_v4(our_v4),
-                        .version = 4, .proto = IP_PROTO_TCP, .ttl = 64,
+    struct ip_hdr ip = {.src = ipaddr_from_v4(peer_v4),
+                        .dst = ipaddr_from_v4(our_v4),
+                        .version = 4,
+                        .proto = IP_PROTO_TCP,
+                        .ttl = 64,
                         .payload_len = (uint32_t)header};
     ipv4_write(frame, &ip);
     ut_memory_write(b->link, frame, IPV4_HEADER_LEN + header, &marks);

@@ -1,11 +1,12 @@
 /* harness.h: what the fuzz targets share: a reader of the input, a stack on a memory link, frames.
  *
- * A target owns nothing between inputs: each makes its stack, and freeing it must return every byte.
+ * A target owns nothing between inputs: each makes its stack, and freeing it must return every
+ * byte.
  */
 #ifndef UT_FUZZ_HARNESS_H
 #define UT_FUZZ_HARNESS_H
 
-#include "include/usertcp.h"
+#include "include/usertcp_info.h"
 #include "wire/tcp.h"
 
 #define FUZZ_PORT 80
@@ -31,10 +32,12 @@ struct bench {
     bool ethernet;
 };
 
-/* 10.0.0.2/24 and fd00::2/64, a listener on FUZZ_PORT, small tables so that their limits are met. */
+/* 10.0.0.2/24 and fd00::2/64, a listener on FUZZ_PORT, small tables so that their limits are met.
+ */
 void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies);
 void bench_close(struct bench *b);
-/* One frame in, one turn, everything out is read and discarded; returns the frames that came out. */
+/* One frame in, one turn, everything out is read and discarded; returns the frames that came out.
+ */
 unsigned bench_frame(struct bench *b, const uint8_t *frame, size_t len);
 /* A turn at `now`; reads what came out. */
 unsigned bench_turn(struct bench *b);

@@ -12,7 +12,10 @@ from support.csource import ROOT
 C_FILES = csource.files()
 PYTHON = sizes.python_files()
 PUBLIC = set(
-    re.findall(r"\b(ut_\w+)\(", csource.code((csource.CSRC / "include/usertcp.h").read_text()))
+    re.findall(
+        r"\b(ut_\w+)\(",
+        "".join(csource.code(path.read_text()) for path in csource.CSRC.glob("include/*.h")),
+    )
 )
 
 

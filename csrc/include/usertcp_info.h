@@ -1,0 +1,80 @@
+/* usertcp_info.h: looking at a stack: snapshots with the RFCs' names, transitions, counters.
+ *
+ * Nothing here changes anything but ut_trace_read, which takes what it gives.
+ */
+#ifndef USERTCP_INFO_H
+#define USERTCP_INFO_H
+
+#include "include/usertcp.h"
+
+/* CDEF BEGIN */
+
+enum {
+    UT_STATE_CLOSED = 0,
+    UT_STATE_LISTEN = 1,
+    UT_STATE_SYN_SENT = 2,
+    UT_STATE_SYN_RECEIVED = 3,
+    UT_STATE_ESTABLISHED = 4,
+    UT_STATE_FIN_WAIT_1 = 5,
+    UT_STATE_FIN_WAIT_2 = 6,
+    UT_STATE_CLOSE_WAIT = 7,
+    UT_STATE_CLOSING = 8,
+    UT_STATE_LAST_ACK = 9,
+    UT_STATE_TIME_WAIT = 10
+};
+
+/* A connection or listener as it is now, with the RFCs' names. Sequence numbers are the wire's. */
+typedef struct {
+    ut_handle handle;
+    uint32_t state; /* UT_STATE_... */
+    int32_t error;  /* why it ended, 0 while it lives */
+    ut_endpoint local, remote;
+    uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
+    uint32_t irs, rcv_nxt, rcv_wnd, rcv_up, snd_up;
+    uint32_t snd_mss, rcv_mss;
+    uint8_t snd_wscale, rcv_wscale, wscale_ok, timestamps_ok;
+    uint8_t sack_ok, nodelay, in_recovery, orphan;
+    uint32_t cwnd, ssthresh, flight_size, pipe;
+    uint32_t recovery_point, backoff; /* consecutive RTOs of the same data */
+    uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
+    uint64_t deadline_ns; /* earliest timer, absolute; UINT64_MAX = none */
+    uint32_t snd_queued,
+        snd_free; /* bytes in the send ring: unacknowledged and unsent; room left */
+    uint32_t rcv_readable, rcv_out_of_order;
+    uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
+    uint64_t segs_out, segs_in, data_segs_out, data_segs_in;
+    uint64_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint32_t half_open, accept_queue, backlog; /* listeners */
+    uint32_t memory;                           /* bytes this connection holds in C now */
+    char congestion_control[16];
+} ut_info;
+
+/* One state transition (trace_capacity > 0): which connection, when, from, to, and the segment or
+ * call that caused it, in figure notation. */
+typedef struct {
+    uint64_t at_ns;
+    ut_handle handle;
+    ut_endpoint local, remote;
+    uint8_t from, to, received; /* received: 1 = caused by a segment, 0 = call or timer */
+    char cause[93];
+} ut_transition;
+
+int ut_get_info(ut_stack *s, ut_handle h, ut_info *out);
+/* All connections, listeners, half-open and TIME-WAIT entries: fills up to `max`, returns how many
+ * there are. */
+int ut_list(ut_stack *s, ut_info *out, int max);
+/* Counters: fills up to `max`, returns how many there are; names by ut_counter_name(0 ...). */
+int ut_counters(ut_stack *s, uint64_t *out, int max);
+const char *ut_counter_name(int index);
+/* Takes up to `max` of the oldest remembered transitions. */
+int ut_trace_read(ut_stack *s, ut_transition *out, int max);
+/* Connections with unsent or unacknowledged data, or an unacknowledged FIN. */
+int ut_unfinished(ut_stack *s);
+uint64_t ut_memory_in_use(ut_stack *s);
+const char *ut_error_name(int code);
+const char *ut_error_sentence(int code);
+const char *ut_checksum_name(void);
+
+/* CDEF END */
+
+#endif
