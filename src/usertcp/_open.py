@@ -64,7 +64,10 @@ class _OpenStack:
             from usertcp.links import open_link
 
             link = open_link(link)
-        engine = Engine(link, self._config, self._seed, self._capture)
+        config = self._config
+        if (ports := getattr(link, "ports", None)) is not None:  # raw: no others reach us
+            config = {"port_first": ports[0], "port_last": ports[1], **config}
+        engine = Engine(link, config, self._seed, self._capture)
         try:
             driver = new_driver(engine)
         except BaseException:
