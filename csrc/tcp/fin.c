@@ -9,9 +9,10 @@
 
 struct tcp_verdict arrive_fin(struct tcb *t, const struct arrival *a)
 {
-    (void)a;
     if (!seq_eq(t->rcv_nxt, t->peer_fin)) {
-        t->ack_now = true;
+        /* At once, as for any gap; but bare ACKs meanwhile are not answered, or two ends that each
+         * miss something would never stop (SEC-13). */
+        t->ack_now |= a->fin;
         return verdict_continue();
     }
     t->fin_received = true;

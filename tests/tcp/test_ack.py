@@ -157,3 +157,16 @@ def test_an_ack_war_dies(peer: Peer):
         peer.sends(seq=5000, ack=5000)
         answers += len(peer.gets_all())
     assert 0 < answers < 500
+
+
+@pytest.mark.rfc("SEC-13", "5681-20")
+def test_no_war_about_a_fin_that_waits(peer: Peer):
+    """A FIN beyond a gap is remembered; what carries neither text nor FIN is still not answered."""
+    peer.establish()
+    peer.sends("FIN,ACK", seq=5)
+    peer.gets("ACK", ack=1)
+    for _ in range(5):
+        peer.sends(seq=6)
+        peer.gets_nothing(within=1)
+    peer.sends(seq=1, data=b"abcd")
+    peer.gets("ACK", ack=6)
