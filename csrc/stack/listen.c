@@ -160,8 +160,8 @@ static bool listen_cookie(ut_stack *s, struct rx *rx, struct listener *l)
     if (!cookie_redeem(s, rx, &half)) {
         stack_count(s, COUNTER_cookies_bad);
         stack_drop(s, DROP_tcp_cookie_bad);
-        /* RFC 9293 3.10.7.2, second, asks for RST: it might be a lost connection's. But data that overtook
-         * the handshake's ACK looks the same, and RST would end what is about to begin. */
+        /* RFC 9293 3.10.7.2, second, asks for RST: it might be a lost connection's. But data that
+         * overtook the handshake's ACK looks the same, and RST would end what is about to begin. */
         if (seg_len(&rx->seg) == 0)
             egress_reset(s, rx);
         return true;

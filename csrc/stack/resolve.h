@@ -13,8 +13,8 @@
 /* The station for packets to `remote`, by way of *ref, which remembers it. NULL: not known yet
  * (then resolution has begun) or no route. */
 const struct macaddr *resolve_station(ut_stack *s, const struct ipaddr *remote, neigh_ref *ref);
-/* The same for replies, which strangers can provoke: begins no resolution when the cache is half full, so
- * that it serves connections first. */
+/* The same for replies, which strangers can provoke: begins no resolution when the cache is half
+ * full, so that it serves connections first. */
 const struct macaddr *resolve_reply_station(ut_stack *s, const struct ipaddr *remote);
 /* The station the last segment of a completed handshake came from is the peer's, when the peer is
  * on the link: it answered what we sent there. */
