@@ -77,7 +77,7 @@ unsigned bench_turn(struct bench *b)
 
 unsigned bench_frame(struct bench *b, const uint8_t *frame, size_t len)
 {
-    ut_offload marks = {0};
+    ut_offload marks = {.flags = 2}; /* LINK_CSUM_VALID: the fuzzer need not find checksums */
     ut_memory_write(b->link, frame, len, &marks);
     return bench_turn(b);
 }
@@ -85,7 +85,7 @@ unsigned bench_frame(struct bench *b, const uint8_t *frame, size_t len)
 unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, size_t len)
 {
     uint8_t frame[IPV4_HEADER_LEN + TCP_MAX_HEADER_LEN + 2048];
-    ut_offload marks = {.flags = 2}; /* LINK_CSUM_VALID: the fuzzer need not find checksums */
+    ut_offload marks = {.flags = 2};
     if (len > 2048)
         len = 2048;
     s->sport = s->sport != 0 ? s->sport : 1234;
@@ -140,6 +140,7 @@ ut_handle bench_establish(struct bench *b, bool timestamps)
     ack.opt = (struct tcp_opts){.has_ts = timestamps, .ts_val = 101, .ts_ecr = synack.opt.ts_val};
     bench_segment(b, &ack, frame, 0);
     ut_handle h = 0;
-    ut_accept(b->stack, b->listener, b->now, &h, NULL, NULL);
+    ut_endpoint local, remote;
+    ut_accept(b->stack, b->listener, b->now, &h, &local, &remote);
     return h;
 }
