@@ -27,7 +27,8 @@
 #include "link/open.h"
 #include "link/vnet.h"
 
-#define SLOT (65536u + 192u) /* a super-segment; the odd size spreads slots over the cache's sets */
+/* A super-segment; the odd size spreads slots over the sets of the cache. */
+#define SLOT (65536u + 192u)
 #define BUFFER_DEFAULT (8u << 20)
 #define LARGE_FRAME 16384u
 #define LARGE_BATCH 8u /* 512 KiB: what the second-level cache holds until it is copied on */
