@@ -45,7 +45,8 @@ async def _run_fetch(urls: Sequence[str], pages: Sequence[str], *, close: bool) 
 
 async def fetch_home(host: str, port: int) -> str:
     await _run_fetch([url(host, port, "/")], [site.HOME], close=False)
-    return f"{fetch.tool()} got {len(site.HOME)} bytes from {url(host, port, '/')}"
+    lacking = "" if fetch.tool() == "curl" else " (curl is not installed)"
+    return f"{len(site.HOME)} bytes from {url(host, port, '/')} over kernel TCP{lacking}"
 
 
 async def fetch_short(host: str, port: int, count: int) -> str:
