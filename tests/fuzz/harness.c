@@ -37,7 +37,7 @@ size_t input_bytes(struct input *in, size_t max, const uint8_t **at)
 void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies)
 {
     int error = 0;
-    ut_link_options lo = {.mtu = FUZZ_MTU, .offload = 1, .ethernet = ethernet};
+    ut_link_options lo = {.mtu = FUZZ_MTU, .offload = 1, .ethernet = ethernet, .buffer = 1 << 17};
     ut_config c;
     ut_config_default(&c);
     c.seed[0] = 1;
