@@ -91,7 +91,7 @@ class Driver(ABC):
         now = self.now()
         try:
             engine.poll(now)
-        except BaseException:
+        except Exception:
             engine.fail(-Code.LINK_DOWN)  # nobody may wait for a stack that takes no more turns
             raise
         if engine.failed:
@@ -159,7 +159,7 @@ def _is_real_time(loop: asyncio.AbstractEventLoop) -> bool:
 class AsyncioDriver(Driver):
     """`add_reader` on the link's descriptor and one timer."""
 
-    __slots__ = ("_loop", "_soon", "_timer", "_watching")
+    __slots__ = ("_loop", "_real_time", "_soon", "_timer", "_watching")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -171,7 +171,8 @@ class AsyncioDriver(Driver):
         self.check = _asyncio_check
         self.settle = _asyncio_settle
         self.checkpoint = _asyncio_checkpoint
-        self.now = time.monotonic_ns if _is_real_time(loop) else self._loop_ns
+        self._real_time = _is_real_time(loop)
+        self.now = time.monotonic_ns if self._real_time else self._loop_ns
 
     def _loop_ns(self) -> int:
         return int(self._loop.time() * 1e9)
@@ -225,8 +226,10 @@ class AsyncioDriver(Driver):
         if self._timer is not None:
             self._timer.cancel()
         self.armed = deadline
-        # A microsecond more than is left, so that rounding cannot bring us back before it is due.
-        delay = max((deadline - self.now() + 1000) * 1e-9, 1e-6)
+        # Rounded up, so that we are not brought back before it is due: to the next millisecond,
+        # which is what loops count in, or to a microsecond more where time is exact.
+        left = max(deadline - self.now(), 0)
+        delay = (left // 1_000_000 + 1) * 1e-3 if self._real_time else (left + 1000) * 1e-9
         self._timer = self._loop.call_later(delay, self._on_timer) if self._watching else None
 
     def _kick(self) -> None:

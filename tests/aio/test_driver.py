@@ -82,6 +82,17 @@ async def test_idle_stack_makes_no_calls():
 
 
 @pytest.mark.anyio
+async def test_timer_does_not_come_early_again_and_again():
+    async with two_stacks(rto_initial=0.3, linger=0.0) as stacks, anyio.create_task_group() as tg:
+        before = stacks.a.engine.polls
+        tg.start_soon(stacks.a.connect_tcp, NOBODY4, 80)
+        await anyio.sleep(0.5)
+        assert stacks.a.statistics().link.tx_frames == 2  # SYN, and once more
+        assert stacks.a.engine.polls - before <= 5
+        tg.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
 async def test_busy_stack_lets_others_run():
     """A bulk transfer takes turns with a task that only wants its turn."""
     async with connected() as (a, b, _), anyio.create_task_group() as tg:

@@ -265,6 +265,7 @@ async def test_backlog_refuses_no_one_it_has_room_for():
 async def test_forgotten_listener_is_closed_with_a_warning():
     async with two_stacks() as (_, b):
         multi = await b.create_tcp_listener(local_port=8080)
+        await anyio.sleep(0.01)
         with pytest.warns(ResourceWarning, match="unclosed <TCPListener"):
             del multi
         await (await listen(b, local_port=8080)).aclose()
