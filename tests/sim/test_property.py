@@ -39,7 +39,7 @@ def impairment(rng: random.Random) -> Impairment:
 
 
 def keeps_order(im: Impairment) -> bool:
-    """Without state a listener must have the handshake's ACK first: else RFC 9293 3.10.7.2 resets."""
+    """Without state a listener needs the handshake's ACK first, or 3.10.7.2 may reset."""
     return not (im.loss or im.reorder or im.corrupt)
 
 

@@ -37,7 +37,9 @@ _PATIENCE = 60.0
 async def _read_all(stream: ByteStream, sink: bytearray) -> None:
     try:
         while True:
-            sink += await stream.receive()
+            chunk = await stream.receive()
+            assert chunk, "receive() must never give b''"
+            sink += chunk
     except EndOfStream:
         pass
 
@@ -98,7 +100,7 @@ async def half_closes(a: ByteStream, b: ByteStream) -> None:
     await _expect(EndOfStream, b.receive())
     await b.send(b"still")
     assert await a.receive() == b"still"
-    await _expect(ClosedResourceError, a.send(b"more"))
+    await _expect(Exception, a.send(b"more"))  # which one differs, even between AnyIO's own
 
 
 async def closing_ends_the_other_side(a: ByteStream, b: ByteStream) -> None:
@@ -215,22 +217,26 @@ async def forced_close_closes(a: ByteStream, b: ByteStream) -> None:
 
 async def yields_to_other_tasks(a: ByteStream, b: ByteStream) -> None:
     """Each operation is a checkpoint, also when it could go on at once."""
-    ran = 0
 
-    async def other() -> None:
-        nonlocal ran
-        while ran < 1_000_000:
-            ran += 1
-            await anyio.lowlevel.checkpoint()
+    async def yields(operation: Callable[[], Awaitable[object]]) -> bool:
+        ran = False
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(other)
-        await anyio.lowlevel.checkpoint()
-        for operation in (lambda: a.send(b"x"), b.receive):
-            before = ran
+        async def other() -> None:
+            nonlocal ran
+            ran = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
             await operation()
-            assert ran > before, "send() and receive() must let other tasks run"
-        tasks.cancel_scope.cancel()
+            seen = ran
+        return seen
+
+    await a.send(bytes(100))
+    await anyio.sleep(0.5)
+    # On trio who runs first is drawn by lot: twenty times the wrong draw does not happen.
+    for operation in (lambda: a.send(b"x"), lambda: b.receive(1)):
+        if not any([await yields(operation) for _ in range(20)]):
+            raise AssertionError("send() and receive() must let other tasks run")
 
 
 STREAM_CHECKS = (

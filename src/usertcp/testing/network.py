@@ -13,18 +13,22 @@ time and a seed decides everything that happens.
 from __future__ import annotations
 
 import heapq
+import os
 import random
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
 from usertcp._address import parse_interface
 from usertcp._open import open_stack
+from usertcp.stacks import LINGER
 from usertcp.testing._memory import MemoryLink
 from usertcp.testing.impair import Impairment, Pipe
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -32,6 +36,17 @@ if TYPE_CHECKING:
     from usertcp.stacks import Stack
 
 _DESTINATION = {4: slice(16, 20), 6: slice(24, 40)}
+
+
+@dataclass
+class Attachment:
+    """A stack on its host's link. The link is the stack's: gone when that is freed."""
+
+    link: MemoryLink
+    stack: Stack
+
+    def is_alive(self) -> bool:
+        return not self.stack.engine.freed
 
 
 class Host:
@@ -42,7 +57,7 @@ class Host:
         self.addresses = [parse_interface(text) for text in addresses]
         self.mtu = mtu
         self.pipes: dict[bytes, tuple[Pipe, Host]] = {}
-        self.link: MemoryLink | None = None
+        self.attached: Attachment | None = None
         self.unreachable = 0
         """Packets sent to an address nobody has."""
 
@@ -50,12 +65,17 @@ class Host:
     def address(self) -> str:
         return str(self.addresses[0].ip)
 
-    def open_stack(self, **options: Any) -> AbstractAsyncContextManager[Stack]:
+    @asynccontextmanager
+    async def open_stack(self, **options: Any) -> AsyncIterator[Stack]:
         """`usertcp.open_stack` on this host's link; again after it is closed, as after a reboot."""
+        if self.attached is not None:
+            raise RuntimeError("a host has one stack at a time")
         seed = options.pop("seed", self.network.rng.getrandbits(64))
-        self.link = MemoryLink(mtu=self.mtu)
-        self.network.watch(self, self.link)
-        return open_stack(self.link, addresses=self.addresses, seed=seed, **options)
+        link = MemoryLink(mtu=self.mtu)
+        async with open_stack(link, addresses=self.addresses, seed=seed, **options) as stack:
+            with self.network.attach(self, Attachment(link, stack)):
+                yield stack
+                await stack.aclose(linger=options.get("linger", LINGER))
 
     def routes(self, packet: bytes) -> tuple[Pipe, Host] | None:
         destination = packet[_DESTINATION.get(packet[0] >> 4, slice(0, 0))]
@@ -117,18 +137,35 @@ class Network:
             value.add_note(f"network seed {self.seed}")
         return await self._exits.__aexit__(kind, value, traceback)
 
-    def watch(self, host: Host, link: MemoryLink) -> None:
-        """Takes what the stack on `link` sends, until the host gets another link."""
+    @contextmanager
+    def attach(self, host: Host, to: Attachment) -> Iterator[None]:
+        """Inside, the host's packets are carried."""
         if self._tasks is None:
             raise RuntimeError("async with network: ... comes before opening stacks on it")
-        self._tasks.start_soon(self._pump, host, link)
+        host.attached = to
+        scope = anyio.CancelScope()
+        self._tasks.start_soon(self._pump, host, to, scope)
+        try:
+            yield
+        finally:
+            host.attached = None
+            scope.cancel()
 
-    async def _pump(self, host: Host, link: MemoryLink) -> None:
-        while host.link is link:
-            await anyio.wait_readable(link.far_fd)
-            now = round(anyio.current_time() * 1e9)
-            while host.link is link and (packet := link.read()) is not None:
-                self._offer(host, packet, now)
+    async def _pump(self, host: Host, to: Attachment, scope: anyio.CancelScope) -> None:
+        if not to.is_alive():
+            return
+        readable = os.dup(to.link.far_fd)  # outlives the link
+        try:
+            with scope:
+                while True:
+                    await anyio.wait_readable(readable)
+                    now = round(anyio.current_time() * 1e9)
+                    while to.is_alive() and (packet := to.link.read()) is not None:
+                        self._offer(host, packet, now)
+                    if not to.is_alive():
+                        return
+        finally:
+            os.close(readable)
 
     def _offer(self, host: Host, packet: bytes, now: int) -> None:
         way = host.routes(packet)
@@ -145,8 +182,8 @@ class Network:
         while True:
             while self._heap and self._heap[0][0] <= anyio.current_time() + 1e-9:
                 _, _, target, data = heapq.heappop(self._heap)
-                if target.link is not None:
-                    target.link.write(data)
+                if target.attached is not None and target.attached.is_alive():
+                    target.attached.link.write(data)
             self._changed = anyio.Event()
             until = self._heap[0][0] if self._heap else float("inf")
             with anyio.CancelScope(deadline=until):
