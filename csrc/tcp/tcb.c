@@ -29,9 +29,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
     t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
-    /* The offered edge is rounded up to the scale's grain so that it never moves left; the ring has
-     * that much more room than is promised. */
-    t->reasm.limit = env->rcv_rings.size - (1u << t->rcv_wscale);
+    t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
     t->cc.ops = cc_all[0];
     t->cc.ops->init(&t->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);

@@ -152,7 +152,8 @@ void tcp_abort(struct tcb *t, int error)
 
 int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
 {
-    uint32_t most = t->env->rcv_rings.size - (1u << t->rcv_wscale);
+    uint32_t size = t->env->rcv_rings.size;
+    uint32_t most = size - window_spare(size, t->rcv_wscale);
     if (bytes == 0)
         return -UT_E_INVALID;
     /* What was offered stays offered (SHLD-14): the limit takes hold as the window is used up. */

@@ -43,9 +43,14 @@ uint16_t window_offer(struct tcb *t, bool syn)
     }
     uint8_t shift = t->wscale_ok ? t->rcv_wscale : 0;
     uint32_t field = wnd >> shift;
-    /* RFC 9293 3.8.6 (SHLD-14), RFC 7323 2.4: rounding must not take back what was offered. */
-    if (field << shift < offered)
-        field = (offered + (1u << shift) - 1) >> shift;
+    /* RFC 9293 3.8.6 (SHLD-14), RFC 7323 2.4: rounding should not take back what was offered.
+     * Rounded up, the edge creeps right with each ACK: into the ring's spare, and no further than
+     * the ring. */
+    if (field << shift < offered) {
+        uint32_t up = (offered + (1u << shift) - 1) >> shift;
+        if (up << shift <= t->env->rcv_rings.size - reasm_readable(&t->reasm))
+            field = up;
+    }
     field = u32_min(field, 65535);
     if (field << shift > offered)
         t->rcv_adv = seq_add(t->rcv_nxt, field << shift);
@@ -66,8 +71,9 @@ bool window_update_is_due(const struct tcb *t)
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
 {
     /* RFC 9293 3.10.7.4, fifth: only a segment not older than the last that set the window.
-     * DEVIATES: one that acknowledges new data is never older. A retransmission (low SEG.SEQ) with
-     * a new ACK would else move SND.UNA and leave SND.WND, and so reach beyond what was offered. */
+     * DEVIATES RFC 9293 3.10.7.4: so does one that acknowledges new data, whatever its SEQ, because a
+     * retransmission's new ACK would else move SND.UNA, leave SND.WND, and so reach beyond the
+     * window that was offered. */
     bool newer = seq_lt(t->snd_wl1, seq) || (seq_eq(t->snd_wl1, seq) && seq_leq(t->snd_wl2, ack));
     if (!newer && !seq_gt(ack, t->snd_una))
         return false;

@@ -12,6 +12,12 @@ uint16_t window_offer(struct tcb *t, bool syn);
 bool window_update_is_due(const struct tcb *t);
 /* The shift we offer for a receive buffer of `bytes`. */
 uint8_t window_scale_for(uint32_t bytes);
+/* What of a ring of `bytes` is not offered, so that an offer may be rounded up to the shift's
+ * grain. */
+static inline uint32_t window_spare(uint32_t bytes, uint8_t shift)
+{
+    return shift == 0 ? 1 : bytes / 32; /* grains for hundreds of ACKs; scaled rings are large */
+}
 /* Takes the window of an acceptable segment if it is newer (RFC 9293 3.10.7.4, WL1/WL2). True: it
  * changed. */
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field);
