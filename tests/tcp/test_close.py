@@ -150,7 +150,7 @@ def test_data_for_a_closed_connection_is_reset(peer: Peer):
     got = peer.gets()
     assert "RST" in got.flags
     assert peer.app.state == "CLOSED"
-    assert peer.engine.counters()["drop_tcp_after_close"] == 1
+    assert peer.engine.drops()["tcp_after_close"] == 1
 
 
 @pytest.mark.rfc("SEC-15")

@@ -71,7 +71,7 @@ def test_bytes_beyond_the_window_are_cut(peer: Peer):
     peer.sends(seq=1, data=TEXT[: window + 500])
     peer.gets(ack=1 + window, window=0, within=0.5)
     assert peer.app.receive() == TEXT[:window]
-    assert peer.engine.counters()["drop_tcp_window_overrun"] == 1
+    assert peer.engine.drops()["tcp_window_overrun"] == 1
 
 
 def test_fin_beyond_the_window_is_cut(peer: Peer):
@@ -198,7 +198,7 @@ def test_a_wrong_checksum_changes_nothing(peer: Peer):
             peer.sends_together(peer.segment(data=b"x", seq=1, checksum=wrong))
     peer.gets_nothing(within=0.5)
     assert peer.app.receive() == b""
-    assert peer.engine.counters()["drop_tcp_checksum"] >= 3
+    assert peer.engine.drops()["tcp_checksum"] >= 3
 
 
 @pytest.mark.rfc("SEC-04")
@@ -236,7 +236,7 @@ def test_many_holes_are_bounded(peer: Peer):
     peer.gets_all()
     info = peer.app.info
     assert 0 < info.rcv_out_of_order < 500
-    assert peer.engine.counters()["drop_tcp_reasm_full"] > 0
+    assert peer.engine.drops()["tcp_reasm_full"] > 0
     peer.sends(seq=1, data=bytes(1400))
     assert len(peer.app.receive()) == 1400
 

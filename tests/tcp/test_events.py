@@ -204,7 +204,7 @@ def test_the_table_has_each_pair_once():
 def test_event(peer, row: tuple[str, ...]):
     state, event, after, reply, drop = row
     there = reach(peer, state)
-    before = peer.engine.counters()
+    before = peer.engine.drops()
     peer.sends(**EVENTS[event](there))
     replies = peer.gets_all()
     assert [",".join(sorted(got.flags)) for got in replies] == (
@@ -212,9 +212,9 @@ def test_event(peer, row: tuple[str, ...]):
     ), peer.trace
     assert peer.app.state == after, peer.trace
     drops = {
-        name.removeprefix("drop_"): value - before.get(name, 0)
-        for name, value in peer.engine.counters().items()
-        if name.startswith("drop_") and value != before.get(name, 0)
+        name: value - before.get(name, 0)
+        for name, value in peer.engine.drops().items()
+        if value != before.get(name, 0)
     }
     assert drops == ({} if drop == "-" else {drop: 1}), peer.trace
     for got in replies:

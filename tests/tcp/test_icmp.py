@@ -136,7 +136,7 @@ def test_echoes_are_limited(peer: Peer):
     for _ in range(5000):
         peer.sends_packet(Icmp(type=8, rest=1))
     assert 0 < len(peer.wire.icmp) < 5000
-    assert peer.engine.counters()["drop_icmp_rate"] > 0
+    assert peer.engine.drops()["icmp_rate"] > 0
 
 
 def test_on_ethernet(peer: Peer):

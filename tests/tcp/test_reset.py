@@ -82,7 +82,7 @@ def test_an_ack_from_before_the_connection_is_not_believed(peer: Peer):
     peer.establish(wscale=0)
     peer.sends(seq=1, data=b"evil", ack=-10)
     assert peer.app.receive() == b""
-    assert peer.engine.counters()["drop_tcp_ack_outside"] == 1
+    assert peer.engine.drops()["tcp_ack_outside"] == 1
 
 
 @pytest.mark.rfc("5961-07", "5961-08")
@@ -94,7 +94,7 @@ def test_challenges_are_limited_per_second(peer: Peer):
         peer.sends("SYN", seq=there.seq)
         first += challenges(peer)
     assert 0 < first <= 20
-    assert peer.engine.counters()["drop_tcp_challenge_limited"] == 200 - first
+    assert peer.engine.drops()["tcp_challenge_limited"] == 200 - first
     peer.advance(1.1)
     peer.sends("SYN", seq=there.seq)
     assert challenges(peer) == 1
@@ -161,4 +161,4 @@ def test_port_zero(peer: Peer):
         peer.sends_packet(Segment(sport=sport, dport=dport, seq=1, flags=2))
     peer.gets_nothing()
     assert not peer.wire.strays
-    assert peer.engine.counters()["drop_tcp_port_zero"] == 3
+    assert peer.engine.drops()["tcp_port_zero"] == 3

@@ -62,7 +62,7 @@ def test_paws(peer: Peer):
     peer.sends(data=b"b", ts=(1999, 0))
     peer.gets("ACK", ack=2)
     assert peer.app.receive() == b"a"
-    assert peer.engine.counters()["drop_tcp_paws"] == 1
+    assert peer.engine.drops()["tcp_paws"] == 1
     peer.sends(seq=2, data=b"b", ts=(2000, 0))
     assert peer.app.receive() == b"b"
 
@@ -82,7 +82,7 @@ def test_a_missing_timestamp(peer: Peer):
     peer.gets_nothing(within=0.5)
     assert peer.app.receive() == b""
     assert peer.app.state == "ESTABLISHED"
-    assert peer.engine.counters()["drop_tcp_no_timestamp"] == 1
+    assert peer.engine.drops()["tcp_no_timestamp"] == 1
     peer.sends("RST", seq=1, ts=False)
     assert peer.app.state == "CLOSED"
 

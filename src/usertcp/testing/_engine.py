@@ -200,6 +200,11 @@ class EngineHarness:
     def counters(self) -> dict[str, int]:
         return {name: value for name, value in self.raw.counters().items() if value}
 
+    def drops(self) -> dict[str, int]:
+        """Counters by their names in drops.def, but for those that are 0."""
+        found = self.counters().items()
+        return {n.removeprefix("drop_"): value for n, value in found if n.startswith("drop_")}
+
     def close(self) -> None:
         self.raw.free()
 

@@ -178,13 +178,16 @@ class Figure:
     def _call(self, step: Step) -> None:
         for call in step.calls:
             self.trace.note(self.now, call)
+            got, compared, expected = call.partition("==")
             try:
-                result = eval(call, {"__builtins__": {}}, dict(self.sides))  # noqa: S307
+                value = self._eval(got)
             except AssertionError as exc:
                 self._fail(step, str(exc))
-            if "==" in call and result is not True:
-                value = eval(call.split("==")[0], {"__builtins__": {}}, dict(self.sides))  # noqa: S307
+            if compared and value != self._eval(expected):
                 self._fail(step, f"{call} does not hold; it is {value!r}")
+
+    def _eval(self, text: str) -> Any:
+        return eval(text.strip(), {"__builtins__": {}}, dict(self.sides))  # noqa: S307
 
     def _wait(self, step: Step) -> None:
         self.trace.note(self.now, step.text)
