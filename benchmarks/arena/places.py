@@ -2,7 +2,7 @@
 
 One pair per cell: where both ends are the kernel's, where both are ours, and, when asked for, the
 two mixed ones. Clients live in the first namespace (this process's), servers in the second. On an
-end that usertcp owns the kernel has no address and stays silent.
+end that usertcp owns the kernel has no address, is not who the frames are for, and stays silent.
 """
 
 import json
@@ -185,11 +185,12 @@ class Pairing:
         client = role == "client"
         ours = self.cell.client_ours if client else self.cell.server_ours
         device = self.cell.client_device if client else self.cell.server_device
+        mac = f"02:00:00:08:{self.cell.subnet:02}:0{2 - client}"
         spec = Spec(
             role=role,
             loop=loop,
             cpu=0 if client else 1,
-            link=f"packet:{device}" if ours else "",
+            link=f"packet:{device}?mac={mac}" if ours else "",
             address=self.cell.client_address if client else self.cell.server_address,
         )
         worker = Worker(spec, where)
