@@ -13,6 +13,18 @@ struct addr *addr_find(struct addr_table *t, const struct ipaddr *ip)
     return NULL;
 }
 
+/* All ones after the prefix; RFC 3021: a prefix of 31 bits has none. */
+static struct ipaddr addr_broadcast_of(const struct ipaddr *ip, int prefix_len)
+{
+    struct ipaddr b = {.q = {0, 0}};
+    if (!ipaddr_is_v4(ip) || prefix_len >= 31)
+        return b;
+    b = *ip;
+    for (int bit = prefix_len; bit < 32; bit++)
+        b.b[12 + bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
+    return b;
+}
+
 struct addr *addr_add(struct addr_table *t, const struct ipaddr *ip, int prefix_len)
 {
     UT_ASSERT(prefix_len >= 0 && prefix_len <= (ipaddr_is_v4(ip) ? 32 : 128));
@@ -22,7 +34,10 @@ struct addr *addr_add(struct addr_table *t, const struct ipaddr *ip, int prefix_
             return NULL;
         a = &t->item[t->count++];
     }
-    *a = (struct addr){.ip = *ip, .prefix_len = (uint8_t)prefix_len, .until = TIME_NEVER};
+    *a = (struct addr){.ip = *ip,
+                       .broadcast = addr_broadcast_of(ip, prefix_len),
+                       .prefix_len = (uint8_t)prefix_len,
+                       .until = TIME_NEVER};
     return a;
 }
 
@@ -74,20 +89,10 @@ bool addr_is_broadcast(const struct addr_table *t, const struct ipaddr *ip)
 {
     if (!ipaddr_is_v4(ip))
         return false;
-    if (ipaddr_is_limited_broadcast(ip))
-        return true;
-    for (uint32_t i = 0; i < t->count; i++) {
-        const struct addr *a = &t->item[i];
-        /* RFC 3021: a prefix of 31 bits has no broadcast address. */
-        if (a->prefix_len >= 31 || !addr_prefix_covers(a, ip))
-            continue;
-        struct ipaddr all_ones = a->ip;
-        for (int bit = a->prefix_len; bit < 32; bit++)
-            all_ones.b[12 + bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
-        if (ipaddr_equal(ip, &all_ones))
+    for (uint32_t i = 0; i < t->count; i++)
+        if (ipaddr_equal(ip, &t->item[i].broadcast))
             return true;
-    }
-    return false;
+    return ipaddr_is_limited_broadcast(ip);
 }
 
 /* Leading bits that a and b have in common. */

@@ -19,10 +19,11 @@ enum addr_phase {
 
 struct addr {
     struct ipaddr ip;
-    uint8_t prefix_len; /* IPv4: 0..32, IPv6: 0..128 */
-    uint8_t phase;      /* enum addr_phase */
-    bool is_automatic;  /* the link-local address the stack gave itself */
-    ns_t until;         /* while tentative */
+    struct ipaddr broadcast; /* of its prefix; unspecified when there is none */
+    uint8_t prefix_len;      /* IPv4: 0..32, IPv6: 0..128 */
+    uint8_t phase;           /* enum addr_phase */
+    bool is_automatic;       /* the link-local address the stack gave itself */
+    ns_t until;              /* while tentative */
 };
 
 struct addr_table {

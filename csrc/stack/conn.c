@@ -44,7 +44,7 @@ int conn_new(ut_stack *s, const struct flow_key *key, uint32_t instead, struct c
         return -UT_E_NO_MEMORY;
     c->key = *key;
     /* RFC 6437 3: one label per flow, which tells an observer nothing more. */
-    c->key.owners = (uint32_t)siphash13(&s->demux.key, key, FLOW_KEY_LEN) & 0xfffff;
+    c->key.owners = demux_hash(&s->demux, key) & 0xfffff;
     c->notice.handle = (ut_handle)generation << 32 | (index + 1);
     list_init(&c->notice.node);
     list_init(&c->work);

@@ -10,6 +10,7 @@
 void demux_init(struct demux *d, struct alloc *a, struct siphash_key key)
 {
     *d = (struct demux){.alloc = a, .key = key};
+    d->hash = (uint32_t)siphash13(&d->key, &d->hashed, FLOW_KEY_LEN);
 }
 
 void demux_fini(struct demux *d)
@@ -19,9 +20,13 @@ void demux_fini(struct demux *d)
     d->capacity = d->count = 0;
 }
 
-static uint32_t demux_hash(const struct demux *d, const struct flow_key *key)
+uint32_t demux_hash(struct demux *d, const struct flow_key *key)
 {
-    return (uint32_t)siphash13(&d->key, key, FLOW_KEY_LEN);
+    if (!flow_equal(&d->hashed, key)) {
+        d->hashed = *key;
+        d->hash = (uint32_t)siphash13(&d->key, key, FLOW_KEY_LEN);
+    }
+    return d->hash;
 }
 
 static const struct flow_key *demux_key_of(const struct demux *d, uint32_t ref)
@@ -29,7 +34,7 @@ static const struct flow_key *demux_key_of(const struct demux *d, uint32_t ref)
     return pool_at(d->pool[demux_kind(ref)], demux_index(ref));
 }
 
-uint32_t demux_find(const struct demux *d, const struct flow_key *key)
+uint32_t demux_find(struct demux *d, const struct flow_key *key)
 {
     if (d->count == 0)
         return 0;
@@ -76,7 +81,7 @@ void demux_insert(struct demux *d, const struct flow_key *key, uint32_t ref)
 }
 
 /* Where `ref` stands; capacity when it does not. */
-static uint32_t demux_place_of(const struct demux *d, const struct flow_key *key, uint32_t ref)
+static uint32_t demux_place_of(struct demux *d, const struct flow_key *key, uint32_t ref)
 {
     if (d->count == 0)
         return d->capacity;

@@ -31,6 +31,9 @@ struct demux {
     uint32_t capacity; /* a power of two, or 0 */
     uint32_t count;
     const struct pool *pool[RECORD_KINDS]; /* where records of a kind lie */
+    /* The key hashed last: what one segment leads to is all about the same one. */
+    struct flow_key hashed;
+    uint32_t hash;
 };
 
 static inline enum record_kind demux_kind(uint32_t ref) { return (enum record_kind)(ref >> 30); }
@@ -43,8 +46,10 @@ static inline uint32_t demux_ref(enum record_kind kind, uint32_t index)
 /* Takes no memory yet. The pools are set by the owner. */
 void demux_init(struct demux *d, struct alloc *a, struct siphash_key key);
 void demux_fini(struct demux *d);
+/* The keyed hash of a name. */
+uint32_t demux_hash(struct demux *d, const struct flow_key *key);
 /* Its reference, 0 when there is none. */
-uint32_t demux_find(const struct demux *d, const struct flow_key *key);
+uint32_t demux_find(struct demux *d, const struct flow_key *key);
 /* Room for one more; false: out of memory. */
 bool demux_reserve(struct demux *d);
 /* The record must carry the key already, and must not be there; demux_reserve came before. */

@@ -44,6 +44,14 @@ static bool stack_config_is_valid(const ut_config *c)
            c->synack_retries <= 255 && c->fixed_isn <= 2;
 }
 
+/* Free rings of one direction must not use up the limit that the other lives under too. */
+static uint32_t stack_rings_kept(const ut_config *c, uint32_t size)
+{
+    if (c->memory_limit == 0)
+        return RINGS_KEPT;
+    return (uint32_t)u64_min(RINGS_KEPT, c->memory_limit / 8 / size);
+}
+
 static void stack_init_tcp(ut_stack *s)
 {
     const ut_config *c = &s->config;
@@ -64,8 +72,10 @@ static void stack_init_tcp(ut_stack *s)
         .use_sack = c->use_sack != 0,
         .nodelay = c->nodelay != 0,
     };
-    ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections, RINGS_KEPT);
-    ring_cache_init(&env->rcv_rings, &s->alloc, c->rcv_buffer, c->max_connections, RINGS_KEPT);
+    ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
+                    stack_rings_kept(c, c->snd_buffer));
+    ring_cache_init(&env->rcv_rings, &s->alloc, c->rcv_buffer, c->max_connections,
+                    stack_rings_kept(c, c->rcv_buffer));
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
     env->rand = &s->rand;

@@ -68,7 +68,7 @@ static void timewait_arm(ut_stack *s)
 }
 
 /* Its name is free again; the record itself goes when it comes to the front. */
-static void timewait_forget(ut_stack *s, uint32_t index)
+static void timewait_forget(ut_stack *s, uint32_t index, struct trace_cause cause)
 {
     struct time_wait *w = timewait_at(s, index);
     if (w->key.lport == 0)
@@ -76,13 +76,13 @@ static void timewait_forget(ut_stack *s, uint32_t index)
     demux_remove(&s->demux, &w->key, demux_ref(RECORD_TIME_WAIT, index));
     s->last_flow.ref = 0;
     struct trace_subject of = {s->now, 0, &w->key, w->tw.snd_nxt, w->tw.rcv_nxt};
-    trace_add(&s->trace, &of, TCP_TIME_WAIT, TCP_CLOSED, (struct trace_cause){.call = "2 MSL"});
+    trace_add(&s->trace, &of, TCP_TIME_WAIT, TCP_CLOSED, cause);
     w->key.lport = 0;
 }
 
-static void timewait_free(ut_stack *s, uint32_t index)
+static void timewait_free(ut_stack *s, uint32_t index, const char *why)
 {
-    timewait_forget(s, index);
+    timewait_forget(s, index, (struct trace_cause){.call = why});
     pool_put(&s->time_waits, index);
 }
 
@@ -92,7 +92,7 @@ void timewait_enter(ut_stack *s, const struct conn *c)
     stack_count(s, COUNTER_time_wait_entered);
     if (s->time_waits.in_use == s->config.max_time_wait && s->time_wait.head != POOL_NONE) {
         stack_count(s, COUNTER_time_wait_evicted);
-        timewait_free(s, timewait_pop(s));
+        timewait_free(s, timewait_pop(s), "table full");
     }
     struct time_wait *w = pool_get(&s->time_waits, &index);
     if (w == NULL) {
@@ -113,7 +113,7 @@ bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_afte
     struct time_wait *w = timewait_at(s, index);
     struct tcp_seg ack;
     if (!timewait_is_live(s, w)) {
-        timewait_forget(s, index);
+        timewait_forget(s, index, (struct trace_cause){.call = "2 MSL"});
         return false;
     }
     struct tcp_verdict v = tw_arrive(&w->tw, &rx->seg);
@@ -124,7 +124,7 @@ bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_afte
         /* RFC 9293 3.6.1 (MAY-2): a new connection under the same name. */
         *isn_after = w->tw.snd_nxt;
         stack_count(s, COUNTER_time_wait_reused);
-        timewait_forget(s, index);
+        timewait_forget(s, index, (struct trace_cause){.seg = &rx->seg, .is_received = true});
         return false;
     case VERDICT_RESTART:
         w->key.owners = timewait_end_ms(s);
@@ -140,7 +140,7 @@ bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_afte
 }
 
 /* The record of that name, or NULL. */
-static struct time_wait *timewait_of(const ut_stack *s, const struct flow_key *key)
+static struct time_wait *timewait_of(ut_stack *s, const struct flow_key *key)
 {
     uint32_t ref = demux_find(&s->demux, key);
     return demux_kind(ref) == RECORD_TIME_WAIT ? timewait_at(s, demux_index(ref)) : NULL;
@@ -166,6 +166,6 @@ void timewait_timeout(ut_stack *s)
     if (q->head != POOL_NONE && timewait_is_live(s, timewait_at(s, q->head)))
         timewait_append(s, timewait_pop(s));
     while (q->head != POOL_NONE && !timewait_is_live(s, timewait_at(s, q->head)))
-        timewait_free(s, timewait_pop(s));
+        timewait_free(s, timewait_pop(s), "2 MSL");
     timewait_arm(s);
 }
