@@ -56,7 +56,7 @@ typedef struct {
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
-    uint32_t fixed_isn;             /* test hook: 1 = the next ISN is fixed_isn_value */
+    uint32_t fixed_isn;             /* test hook: 1 = the first ISN is fixed_isn_value, 2 = all */
     uint32_t fixed_isn_value;
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;
@@ -133,12 +133,14 @@ int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, uint64_t now, 
 /* -WOULD_BLOCK when no connection waits. */
 int ut_accept(ut_stack *s, ut_handle listener, uint64_t now, ut_handle *out, ut_endpoint *local,
               ut_endpoint *remote);
-/* Bytes taken (1..len; 0 only for len 0), -WOULD_BLOCK when the send ring is full, or why not. */
+/* Bytes taken (1..len; 0 only for len 0), -WOULD_BLOCK when the send ring is full, or why not. When
+ * not all was taken, UT_WRITABLE follows once there is room. */
 int64_t ut_send(ut_stack *s, ut_handle h, const void *data, size_t len, uint64_t now);
 /* Up to `max` bytes. When at most `cap` are there to be given they are copied to `to` and consumed:
  * returns their number. When more are there, returns 0 and lends up to `max` bytes, contiguous, in
  * *lent: valid and unconsumed until ut_recv_done. Else -WOULD_BLOCK, -END_OF_STREAM, or why.
- * Received bytes are given before END_OF_STREAM or RESET is told. */
+ * Received bytes are given before END_OF_STREAM or RESET is told; UT_READABLE follows when that is
+ * next. */
 int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_span *lent,
                 uint64_t now);
 /* Consumes `len` bytes of what was lent (0 gives it all back). */
