@@ -79,7 +79,7 @@ struct tcb {
     bool was_cwnd_limited : 1;
     bool fin_received : 1;
     bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
-    bool write_blocked : 1;  /* the user was told WOULD_BLOCK and waits for TCP_EV_WRITABLE */
+    bool write_blocked : 1;  /* not all was taken: the user waits for TCP_EV_WRITABLE */
     bool syn_retransmitted : 1;
     bool had_recovery : 1;   /* recovery_point means something */
     bool peer_fin_known : 1; /* a FIN has come, perhaps beyond a hole: peer_fin */

@@ -58,15 +58,15 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
     if (len == 0)
         return 0;
     int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
-    if (n == 0) {
+    if (n >= 0 && (size_t)n < len)
         t->write_blocked = true;
-        return -UT_E_WOULD_BLOCK;
-    }
-    return n;
+    return n != 0 ? n : -UT_E_WOULD_BLOCK;
 }
 
 static void after_read(struct tcb *t)
 {
+    if (reasm_readable(&t->reasm) == 0 && (t->fin_received || t->state == TCP_CLOSED))
+        t->events |= TCP_EV_READABLE; /* the end is next: nobody need ask for it */
     if (t->urgent_pending && !seq_gt(t->rcv_up, seq_sub(t->rcv_nxt, reasm_readable(&t->reasm))))
         t->urgent_pending = false;
     if (!t->fin_received && t->state >= TCP_ESTABLISHED && window_update_is_due(t))

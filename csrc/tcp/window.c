@@ -71,9 +71,9 @@ bool window_update_is_due(const struct tcb *t)
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
 {
     /* RFC 9293 3.10.7.4, fifth: only a segment not older than the last that set the window.
-     * DEVIATES RFC 9293 3.10.7.4: so does one that acknowledges new data, whatever its SEQ, because a
-     * retransmission's new ACK would else move SND.UNA, leave SND.WND, and so reach beyond the
-     * window that was offered. */
+     * DEVIATES RFC 9293 3.10.7.4: so does one that acknowledges new data, whatever its SEQ,
+     * because a retransmission's new ACK would else move SND.UNA, leave SND.WND, and so reach
+     * beyond the window that was offered. */
     bool newer = seq_lt(t->snd_wl1, seq) || (seq_eq(t->snd_wl1, seq) && seq_leq(t->snd_wl2, ack));
     if (!newer && !seq_gt(ack, t->snd_una))
         return false;
