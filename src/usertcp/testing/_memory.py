@@ -64,9 +64,12 @@ class MemoryLink:
         self.gso_size = self._marks.gso_size
         return bytes(ffi.buffer(self._scratch, size)) if size else None
 
-    def write(self, frame: bytes, *, gso_size: int = 0) -> bool:
+    def write(self, frame: bytes, *, gso_size: int = 0, flags: int = 0) -> bool:
         """A frame for the stack; False when the link's queue is full and it is lost."""
         marks = self._none
+        if flags:
+            marks = ffi.new("ut_offload *")
+            marks.flags = flags
         if gso_size:
             marks = ffi.new("ut_offload *")
             version = frame[0] >> 4

@@ -220,6 +220,7 @@ async def yields_to_other_tasks(a: ByteStream, b: ByteStream) -> None:
 
     async def yields(operation: Callable[[], Awaitable[object]]) -> bool:
         ran = False
+        result: list[bool] = []
 
         async def other() -> None:
             nonlocal ran
@@ -228,8 +229,8 @@ async def yields_to_other_tasks(a: ByteStream, b: ByteStream) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(other)
             await operation()
-            seen = ran
-        return seen
+            result.append(ran)
+        return result[0]
 
     await a.send(bytes(100))
     await anyio.sleep(0.5)
