@@ -81,8 +81,8 @@ Their owners trace the transitions of these under the same names.
 ## What a segment does in each state
 
 `tests/tcp/test_events.py` is one table of (state, segment) to (state, reply, drop reason) for all
-eleven states, each reached by real segments. `tests/tcp/figures/` has the RFC's figures as exchanges
-between two stacks.
+eleven states, each reached by real segments. `tests/tcp/figures/` has the RFC's figures as
+exchanges between two stacks.
 """
 
 
