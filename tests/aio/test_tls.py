@@ -93,7 +93,10 @@ async def test_truncation_is_noticed(server_context, client_context):
             assert await stream.receive() == b"half a"
             with pytest.raises(anyio.BrokenResourceError) as caught:
                 await stream.receive()
-            assert isinstance(caught.value.__cause__, ssl.SSLEOFError)
+            # CPython before 3.11.4 has no class of its own for this
+            cause = caught.value.__cause__
+            assert isinstance(cause, ssl.SSLError)
+            assert "EOF" in str(cause)
             await anyio.aclose_forcefully(stream)
             tg.cancel_scope.cancel()
 
