@@ -170,12 +170,8 @@ static void conn_end(ut_stack *s, struct conn *c)
     c->is_waiting = false;
 }
 
-void conn_after(ut_stack *s, struct conn *c, struct trace_cause cause)
+void conn_tell(ut_stack *s, struct conn *c)
 {
-    conn_trace(s, c, cause);
-    bool is_closed = c->tcb.state == TCP_CLOSED;
-    if (UT_UNLIKELY(is_closed || c->tcb.state == TCP_TIME_WAIT))
-        conn_end(s, c);
     uint32_t events = c->tcb.events;
     c->tcb.events = 0;
     c->notice.error = c->tcb.error;
@@ -183,6 +179,15 @@ void conn_after(ut_stack *s, struct conn *c, struct trace_cause cause)
         events_tell(&s->events, &c->notice, events);
     else
         c->notice.events |= events; /* told when it is accepted */
+}
+
+void conn_after(ut_stack *s, struct conn *c, struct trace_cause cause)
+{
+    conn_trace(s, c, cause);
+    bool is_closed = c->tcb.state == TCP_CLOSED;
+    if (UT_UNLIKELY(is_closed || c->tcb.state == TCP_TIME_WAIT))
+        conn_end(s, c);
+    conn_tell(s, c);
     if (!is_closed)
         conn_mark_dirty(s, c); /* in TIME-WAIT the ACK of the peer's FIN has yet to leave */
     else if (!c->has_user && c->listener == 0)

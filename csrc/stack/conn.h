@@ -50,6 +50,8 @@ void conn_free(ut_stack *s, struct conn *c);
 /* After every call into tcp/ on it: events, transitions (by `cause`), the end of its life, and the
  * dirty list. May free it when it has no user. */
 void conn_after(ut_stack *s, struct conn *c, struct trace_cause cause);
+/* Passes on what the tcb has to tell its user. */
+void conn_tell(ut_stack *s, struct conn *c);
 /* Output has to be asked for. */
 void conn_mark_dirty(ut_stack *s, struct conn *c);
 /* Nothing can be sent until its station is known. */

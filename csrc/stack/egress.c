@@ -136,6 +136,8 @@ static bool egress_station(ut_stack *s, struct conn *c, const struct macaddr **s
 /* After its output: the next deadline, or the end of a connection that only had an ACK to send. */
 static void egress_rest(ut_stack *s, struct conn *c)
 {
+    if (c->tcb.events != 0)
+        conn_tell(s, c);
     if (c->tcb.state != TCP_TIME_WAIT)
         deadline_set(&s->heap, &c->timer, timers_next(&c->tcb));
     else if (!c->has_user && c->listener == 0 && !c->is_waiting)

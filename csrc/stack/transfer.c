@@ -13,9 +13,11 @@ int64_t transfer_send(ut_stack *s, struct conn *c, const void *data, size_t len)
     return result;
 }
 
-/* The window may have opened enough to be told. */
+/* The window may have opened enough to be told, and the end may be next. */
 static void transfer_after_read(ut_stack *s, struct conn *c)
 {
+    if (c->tcb.events != 0)
+        conn_tell(s, c);
     if (c->tcb.state != TCP_CLOSED && tcp_output_is_due(&c->tcb))
         conn_mark_dirty(s, c);
 }
