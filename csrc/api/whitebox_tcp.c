@@ -1,0 +1,162 @@
+/* whitebox_tcp.c: the seams through which tests/unit reaches tcp/; never in the shipped module.
+ * Translation only.
+ */
+#include "api/whitebox_tcp.h"
+
+#include <stdlib.h>
+
+#include "tcp/recovery.h"
+#include "tcp/sack.h"
+
+uint32_t wb_seq_add(uint32_t a, uint32_t n) { return seq_add(seq_make(a), n).v; }
+int32_t wb_seq_diff(uint32_t a, uint32_t b) { return seq_diff(seq_make(a), seq_make(b)); }
+bool wb_seq_lt(uint32_t a, uint32_t b) { return seq_lt(seq_make(a), seq_make(b)); }
+bool wb_seq_leq(uint32_t a, uint32_t b) { return seq_leq(seq_make(a), seq_make(b)); }
+bool wb_seq_in(uint32_t s, uint32_t lo, uint32_t len)
+{
+    return seq_in(seq_make(s), seq_make(lo), len);
+}
+uint32_t wb_seq_max(uint32_t a, uint32_t b) { return seq_max(seq_make(a), seq_make(b)).v; }
+
+/* -- tcp/reasm */
+
+struct wb_reasm {
+    struct alloc alloc;
+    struct ring_cache cache;
+    struct ranges runs;
+    struct reasm reasm;
+};
+
+struct wb_reasm *wb_reasm_new(uint32_t size)
+{
+    struct wb_reasm *r = calloc(1, sizeof *r);
+    UT_ASSERT(r != NULL);
+    alloc_init(&r->alloc, 0);
+    ring_cache_init(&r->cache, &r->alloc, size, 1, 0);
+    r->reasm.limit = size - 1;
+    return r;
+}
+
+void wb_reasm_free(struct wb_reasm *r)
+{
+    reasm_free_all(&r->reasm, &r->cache);
+    ring_cache_fini(&r->cache);
+    UT_ASSERT(r->alloc.in_use == 0);
+    free(r);
+}
+
+int wb_reasm_insert(struct wb_reasm *r, uint64_t offset, const uint8_t *data, uint32_t len)
+{
+    struct reasm_text text = {offset, data, len};
+    int why = (int)reasm_insert(&r->reasm, &r->cache, &r->runs, &text);
+    reasm_check(&r->reasm, &r->runs);
+    return why;
+}
+
+uint32_t wb_reasm_take(struct wb_reasm *r, uint8_t *to, uint32_t max)
+{
+    return reasm_take(&r->reasm, &r->cache, &r->runs, to, max);
+}
+
+uint32_t wb_reasm_peek(struct wb_reasm *r, uint32_t max, uint8_t **at)
+{
+    return reasm_peek(&r->reasm, &r->cache, max, at);
+}
+
+void wb_reasm_consume(struct wb_reasm *r, uint32_t len)
+{
+    reasm_consume(&r->reasm, &r->cache, &r->runs, len);
+}
+
+uint64_t wb_reasm_nxt(const struct wb_reasm *r) { return r->reasm.nxt; }
+uint32_t wb_reasm_window(const struct wb_reasm *r) { return reasm_window(&r->reasm); }
+bool wb_reasm_has_memory(const struct wb_reasm *r) { return ring_is_open(&r->reasm.ring); }
+
+/* -- tcp/sack, tcp/recovery */
+
+struct wb_sender {
+    struct alloc alloc;
+    struct rand rand;
+    struct tcp_env env;
+    struct tcb tcb;
+};
+
+struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
+{
+    struct wb_sender *s = calloc(1, sizeof *s);
+    UT_ASSERT(s != NULL);
+    alloc_init(&s->alloc, 0);
+    rand_init(&s->rand, 1, 2);
+    s->env.rand = &s->rand;
+    pool_init(&s->env.trouble, &s->alloc, sizeof(struct tcp_trouble), 4, 4);
+    ring_cache_init(&s->env.snd_rings, &s->alloc, 1 << 20, 1, 0);
+    ring_cache_init(&s->env.rcv_rings, &s->alloc, 4096, 1, 0);
+    struct tcp_start start = {seq_make(iss), 0, {(uint16_t)mss, (uint16_t)mss}};
+    struct tcb *t = &s->tcb;
+    tcb_init(t, &s->env, &start);
+    t->sack_ok = true;
+    t->snd_una = seq_make(iss + 1);
+    t->snd_nxt = seq_make(iss + 1 + flight);
+    uint8_t *bytes = calloc(1, flight);
+    UT_ASSERT(bytes != NULL && sendq_put(&t->sendq, &s->env.snd_rings, bytes, flight) == flight);
+    free(bytes);
+    return s;
+}
+
+void wb_sender_free(struct wb_sender *s)
+{
+    tcb_fini(&s->tcb);
+    pool_fini(&s->env.trouble);
+    ring_cache_fini(&s->env.snd_rings);
+    ring_cache_fini(&s->env.rcv_rings);
+    UT_ASSERT(s->alloc.in_use == 0);
+    free(s);
+}
+
+bool wb_sender_sacked(struct wb_sender *s, const uint64_t *pairs, uint32_t blocks)
+{
+    struct tcp_opts o = {.sack_count = (uint8_t)blocks};
+    for (uint32_t i = 0; i < blocks; i++) {
+        o.sack[i].left = tcb_snd_seq(&s->tcb, pairs[2 * i]);
+        o.sack[i].right = tcb_snd_seq(&s->tcb, pairs[2 * i + 1]);
+    }
+    return sack_update(&s->tcb, &o);
+}
+
+void wb_sender_acked(struct wb_sender *s, uint64_t una)
+{
+    struct tcb *t = &s->tcb;
+    uint32_t acked = (uint32_t)(una - t->sendq.una);
+    t->snd_una = seq_add(t->snd_una, acked);
+    sendq_ack(&t->sendq, &s->env.snd_rings, una);
+    sack_advance(t);
+    recovery_on_ack(t, acked, 0);
+}
+
+void wb_sender_duplicate(struct wb_sender *s, bool news) { recovery_on_dup_ack(&s->tcb, news, 0); }
+void wb_sender_set_cwnd(struct wb_sender *s, uint32_t cwnd) { s->tcb.cc.cwnd = cwnd; }
+void wb_sender_timed_out(struct wb_sender *s) { recovery_on_rto(&s->tcb, 0); }
+uint64_t wb_sender_lost_edge(const struct wb_sender *s) { return sack_lost_edge(&s->tcb); }
+
+uint64_t wb_sender_sacked_in(const struct wb_sender *s, uint64_t lo, uint64_t hi)
+{
+    return sack_bytes_in(&s->tcb, lo, hi);
+}
+
+uint64_t wb_sender_highest(const struct wb_sender *s) { return sack_highest(&s->tcb); }
+uint32_t wb_sender_pipe(const struct wb_sender *s) { return recovery_pipe(&s->tcb); }
+int wb_sender_mode(const struct wb_sender *s) { return s->tcb.recovery_mode; }
+uint64_t wb_sender_high_rxt(const struct wb_sender *s) { return s->tcb.high_rxt; }
+uint64_t wb_sender_recovery_point(const struct wb_sender *s) { return s->tcb.recovery_point; }
+
+bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send)
+{
+    struct range found;
+    if (!recovery_next(&s->tcb, s->tcb.snd_mss, s->tcb.snd_mss, &found))
+        return false;
+    run[0] = found.lo;
+    run[1] = found.hi;
+    if (send)
+        recovery_sent(&s->tcb, &found);
+    return true;
+}
