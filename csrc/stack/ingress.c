@@ -164,6 +164,9 @@ static enum drop_reason ingress_icmp(ut_stack *s, struct rx *rx)
     if (why != DROP_none)
         return why;
     struct icmp_meaning meaning = icmp_in_meaning(&m);
+    /* RFC 4291 2.5.2: only who looks for a duplicate of its address sends from none. */
+    if (meaning.action != ICMP_DO_NEIGHBOUR && ipaddr_is_unspecified(&rx->ip.src))
+        return DROP_ip_source;
     switch (meaning.action) {
     case ICMP_DO_ECHO:
         return ingress_echo(s, rx, &m);
@@ -189,6 +192,12 @@ static enum drop_reason ingress_addresses(ut_stack *s, const struct rx *rx)
     struct addr_table *own = &s->addresses;
     if (ipaddr_equal(&ip->src, &ip->dst))
         return DROP_ip_land;
+    /* RFC 4942 2.2: ::ffff:0:0/96 means IPv4 inside, so in an IPv6 header it would be a disguise.
+     */
+    if (ip->version == 6 && ipaddr_is_v4(&ip->src))
+        return DROP_ip_source;
+    if (ip->version == 6 && ipaddr_is_v4(&ip->dst))
+        return DROP_ip_not_ours;
     bool is_probe = ip->proto == IP_PROTO_ICMPV6 && ipaddr_is_unspecified(&ip->src);
     if ((addr_is_bad_source(own, &ip->src) && !is_probe) || addr_is_ours(own, &ip->src))
         return DROP_ip_source;

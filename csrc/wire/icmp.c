@@ -102,6 +102,8 @@ static enum drop_reason icmp_quote_ipv6(const uint8_t *p, uint32_t len, uint32_t
         return DROP_icmp_unmatched;
     out->src = ipaddr_from_v6(p + 8);
     out->dst = ipaddr_from_v6(p + 24);
+    if (ipaddr_is_v4(&out->src) || ipaddr_is_v4(&out->dst))
+        return DROP_icmp_unmatched; /* mapped addresses are never in a header of ours */
     return DROP_none;
 }
 

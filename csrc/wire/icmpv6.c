@@ -131,7 +131,8 @@ static enum drop_reason ndp_read_options(const uint8_t *p, size_t len, struct nd
 /* What the addresses of the IP header say about the message (RFC 4861 7.1.1, 7.1.2). */
 static bool ndp_addresses_fit(const struct ip_hdr *ip, const struct ndp_msg *m)
 {
-    if (ipaddr_is_multicast(&m->target))
+    /* An IPv4-mapped target would be about a neighbour of IPv4. */
+    if (ipaddr_is_multicast(&m->target) || ipaddr_is_v4(&m->target))
         return false;
     if (m->type == NDP_ADVERTISEMENT)
         return !(m->solicited && ipaddr_is_multicast(&ip->dst));
