@@ -76,9 +76,14 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     uint32_t len = seg_len(seg);
     bool in_window = seq_in(seg->seq, rcv_nxt, h->rcv_wnd) ||
                      (len > 0 && seq_in(seq_add(seg->seq, len - 1), rcv_nxt, h->rcv_wnd));
+    if (!in_window && rst)
+        return verdict_drop(DROP_tcp_rst_outside);
+    /* DEVIATES RFC 9293 3.10.7.4: a bare ACK outside the window is not answered, because an entry
+     * has no budget for answers, and two such ends would never stop (SEC-13). The SYN,ACK, sent
+     * again until the entry ends, tells the peer as much. */
     if (!in_window)
-        return rst ? verdict_drop(DROP_tcp_rst_outside)
-                   : (struct tcp_verdict){VERDICT_ACK, DROP_tcp_seq_outside, false};
+        return len == 0 ? verdict_drop(DROP_tcp_seq_outside)
+                        : (struct tcp_verdict){VERDICT_ACK, DROP_tcp_seq_outside, false};
     if (rst) {
         if (seq_eq(seg->seq, rcv_nxt)) /* MUST-11: back to LISTEN, and nobody is told */
             return verdict_of(VERDICT_CLOSED);

@@ -44,6 +44,7 @@ static void enter_fast_recovery(struct tcb *t, ns_t now)
 {
     t->recovery_mode = RECOVERY_FAST;
     t->had_recovery = true;
+    t->rescued = false;
     t->recovery_point = nxt_offset(t);
     t->lost_below = 0;
     t->high_rxt = una_offset(t);
@@ -134,11 +135,13 @@ void recovery_on_rto(struct tcb *t, ns_t now)
     t->rto_count++;
 }
 
-/* Rule 4 of NextSeg: the last un-SACKed segment, once, when nothing else may go. */
+/* Rule 4 of NextSeg: the last un-SACKed segment, once per recovery, when nothing else may go; not
+ * when it is new data that has only just left. */
 static bool rescue_due(const struct tcb *t)
 {
-    return t->recovery_mode == RECOVERY_FAST && t->sack_ok && t->sendq.end <= nxt_offset(t) &&
-           t->high_rxt < sack_highest(t) && sack_highest(t) < t->recovery_point;
+    return t->recovery_mode == RECOVERY_FAST && t->sack_ok && !t->rescued &&
+           t->sendq.end <= nxt_offset(t) && sack_highest(t) < t->recovery_point &&
+           nxt_offset(t) == t->recovery_point;
 }
 
 bool recovery_next(const struct tcb *t, uint32_t mss, uint32_t limit, struct range *out)
@@ -177,7 +180,12 @@ bool recovery_next(const struct tcb *t, uint32_t mss, uint32_t limit, struct ran
 
 void recovery_sent(struct tcb *t, const struct range *run)
 {
+    bool is_rescue = t->recovery_mode == RECOVERY_FAST && t->sack_ok && !t->rexmt_now &&
+                     run->hi > sack_highest(t);
+    if (is_rescue)
+        t->rescued = true; /* RFC 6675 4, NextSeg (4): HighRxt stays (MUST NOT) */
+    else
+        t->high_rxt = u64_max(t->high_rxt, run->hi);
     t->rexmt_now = false;
-    t->high_rxt = u64_max(t->high_rxt, run->hi);
     t->rtt.timed_since = TIME_NEVER; /* Karn (RFC 6298 3, MUST): the answer would be ambiguous */
 }

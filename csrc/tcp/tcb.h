@@ -82,6 +82,7 @@ struct tcb {
     bool write_blocked : 1;  /* not all was taken: the user waits for TCP_EV_WRITABLE */
     bool syn_retransmitted : 1;
     bool had_recovery : 1;   /* recovery_point means something */
+    bool rescued : 1;        /* this recovery has had its rescue retransmission */
     bool peer_fin_known : 1; /* a FIN has come, perhaps beyond a hole: peer_fin */
 
     uint8_t snd_wscale, rcv_wscale;

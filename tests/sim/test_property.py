@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from support.transfer import Program, Transfer
+from support.transfer import Attacker, Program, Transfer
 from usertcp.testing import SECOND, Impairment, Simulator
 from usertcp.testing.simulator import SimHost
 
@@ -39,8 +39,8 @@ def impairment(rng: random.Random) -> Impairment:
 
 
 def keeps_order(im: Impairment) -> bool:
-    """Without state a listener needs the handshake's ACK first, or 3.10.7.2 may reset."""
-    return not (im.loss or im.reorder or im.corrupt)
+    """Without state a listener needs the handshake's ACK first, and once: so cookies are."""
+    return not (im.loss or im.reorder or im.corrupt or im.duplicate)
 
 
 def host(sim: Simulator, rng: random.Random, number: int, *, cookies: bool) -> SimHost:
@@ -77,7 +77,10 @@ def build(seed: int) -> tuple[Simulator, Transfer]:
         text = rng.randbytes(rng.choice((0, 1, 1000, 20_000, 60_000)))
         slow = rng.choice((0.0, 0.0, 0.0, 0.002))
         programs.append(Program(one, random.Random(rng.getrandbits(64)), text, slow))
-    return sim, Transfer(sim, *programs)
+    transfer = Transfer(sim, *programs)
+    if rng.random() < 0.3:
+        Attacker(transfer, random.Random(rng.getrandbits(64)), rng.choice((0.001, 0.02, 1.0)))
+    return sim, transfer
 
 
 def outcome(seed: int, *, tracing: bool = False) -> tuple[int, int, bytes]:

@@ -1,11 +1,13 @@
 """Two programs on a simulated connection: random writes, reads, pauses, half-closes."""
 
+import ipaddress
 import random
 from dataclasses import dataclass, field
 
-from usertcp import _events
+from usertcp import State, _events
 from usertcp.testing import SECOND, EngineError
 from usertcp.testing._engine import Connection
+from usertcp.testing.packets import Packet, Segment
 from usertcp.testing.simulator import SimHost, Simulator
 
 
@@ -24,6 +26,7 @@ class Program:
     ended: bool = False
     closed: bool = False
     error: str | None = None
+    snd_nxt: int = 0
     _reads_at: int = 0
 
     @property
@@ -99,6 +102,7 @@ class Transfer:
         self.listener = server.host.engine.listen(self.PORT)
 
     def start(self) -> None:
+        self.sim.after_event = self.check_cwnd
         engine = self.client.host.engine
         self.client.connection = engine.connect(self.server.host.address, self.PORT)
 
@@ -106,8 +110,9 @@ class Transfer:
         """What the programs do after something has happened."""
         if self.server.connection is None:
             self.server.connection = self.listener.accept()
-        self.client.turn()
-        self.server.turn()
+        for one in (self.client, self.server):
+            one.turn()
+            self.check_cwnd(one.host)
         self.check()
 
     def check(self) -> None:
@@ -120,6 +125,17 @@ class Transfer:
             assert info.rcv_readable <= info.rcv_readable + info.rcv_wnd
             if info.flight_size and str(info.state) not in ("CLOSED", "TIME-WAIT"):
                 assert info.deadline_ns < _events.NEVER, "unacknowledged data without a timer"
+
+    def check_cwnd(self, host: SimHost) -> None:
+        """RFC 5681 3.1: new data leaves only while there is less in flight than cwnd."""
+        one = self.client if host is self.client.host else self.server
+        if one.connection is None or one.closed:
+            return
+        info = one.connection.info
+        before, one.snd_nxt = one.snd_nxt, info.snd_nxt
+        sent = (info.snd_nxt - before) % 2**32
+        if 1 < sent < 2**31 and str(info.state) != "SYN-SENT":  # 1: a probe, or a FIN
+            assert info.pipe <= max(info.cwnd, sent if sent <= info.snd_mss else 0), (sent, info)
 
     def run(self, until: int) -> bool:
         """True: both are done and nothing is left of them."""
@@ -137,3 +153,40 @@ class Transfer:
             if any(row.remote[1] for row in host.engine.raw.list_info()):
                 return False
         return True
+
+
+class Attacker:
+    """Somebody off the path who knows the addresses and ports, and guesses the rest."""
+
+    def __init__(self, transfer: Transfer, rng: random.Random, every: float) -> None:
+        self.transfer, self.rng, self.every = transfer, rng, round(every * SECOND)
+        self.left = 2000
+        self._again()
+
+    def _again(self) -> None:
+        sim = self.transfer.sim
+        sim.call_at(sim.now + 1 + self.rng.randrange(2 * self.every), self.strike)
+
+    def strike(self) -> None:
+        """One forged segment, to either side: any flags, any numbers."""
+        one, other = self.transfer.client, self.transfer.server
+        if other.connection is None:  # a forged SYN in SYN-SENT is a simultaneous open
+            self._again()
+            return
+        if self.rng.random() < 0.5:
+            one, other = other, one
+        if one.connection is not None and not one.closed:
+            info = one.connection.info
+            if info.state is State.TIME_WAIT:
+                return  # a SYN without timestamps may end it: RFC 9293 MAY-2
+            made = Segment(
+                sport=info.remote[1], dport=info.local[1], seq=self.rng.getrandbits(32),
+                ack=self.rng.getrandbits(32), flags=self.rng.randrange(64),
+                window=self.rng.getrandbits(16), urgent=self.rng.getrandbits(16),
+                payload=b"evil" * self.rng.randrange(3),
+            )  # fmt: skip
+            src, dst = (ipaddress.ip_address(end[0]) for end in (info.remote, info.local))
+            one.host.engine.inject(Packet(src=src, dst=dst, body=made).encode())
+        self.left -= 1
+        if self.left:
+            self._again()

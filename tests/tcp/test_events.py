@@ -89,7 +89,8 @@ SYN-RECEIVED         syn-inside   SYN-RECEIVED  ACK      tcp_syn_challenged
 SYN-RECEIVED         ack-all      ESTABLISHED   -        -
 SYN-RECEIVED         ack-iss      SYN-RECEIVED  RST      tcp_bad_handshake_ack
 SYN-RECEIVED         ack-future   SYN-RECEIVED  RST      tcp_bad_handshake_ack
-SYN-RECEIVED         ack-outside  SYN-RECEIVED  ACK      tcp_seq_outside
+SYN-RECEIVED         ack-outside  SYN-RECEIVED  -        tcp_seq_outside
+SYN-RECEIVED         data-outside SYN-RECEIVED  ACK      tcp_seq_outside
 SYN-RECEIVED         rst          LISTEN        -        -
 SYN-RECEIVED         rst-ack      LISTEN        -        -
 SYN-RECEIVED         rst-inside   SYN-RECEIVED  ACK      tcp_rst_challenged

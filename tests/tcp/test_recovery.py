@@ -367,3 +367,18 @@ def test_a_lost_tail_is_rescued(peer: Peer):
     assert 9 in sent
     ack(peer, 10)
     assert peer.app.info.flight_size == 0
+
+
+@pytest.mark.rfc("6675-03", "6675-04")
+def test_what_the_rescue_uncovers_is_repaired(peer: Peer):
+    """0, 7, 8 and 9 are lost of ten. The rescue brings 9; 7 and 8 follow without a time-out."""
+    peer.configure(rto_min=1.0, snd_buffer=1 << 18).establish(mss=MSS, window=1 << 20)
+    peer.sends(window=1 << 20)
+    peer.app.send(bytes(10 * MSS))
+    assert len(peer.gets_all()) == 10
+    sent = []
+    for end in range(2, 8):
+        sent += ack(peer, 0, (1, end))
+    assert sent == [0, 9]
+    assert ack(peer, 0, (9, 10), (1, 7)) == [7, 8]
+    assert peer.app.info.rto_count == 0

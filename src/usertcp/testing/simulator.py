@@ -55,6 +55,7 @@ class Simulator:
         self.trace = Trace()
         self.tracing = False
         self.packets = 0
+        self.after_event: Callable[[SimHost], None] | None = None  # a packet or timer was processed
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._oracles: dict[tuple[bytes, int, bytes, int], FlowOracle] = {}
@@ -119,6 +120,11 @@ class Simulator:
             peer = self._oracles.setdefault(there, FlowOracle("?"))
             mine.delivered_from_peer(body, peer)
         target.engine.inject(data)
+        self._tell(target)
+
+    def _tell(self, host: SimHost) -> None:
+        if self.after_event is not None:
+            self.after_event(host)
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -141,6 +147,7 @@ class Simulator:
             deadline = host.engine.deadline
             if deadline is not None and deadline <= at:
                 host.engine.poll()
+                self._tell(host)
         while self._heap and self._heap[0][0] <= at:
             heapq.heappop(self._heap)[2]()
         return True
