@@ -76,10 +76,16 @@ class Bench:
         self.host = self.own + 1
 
     def tcp(
-        self, flags: str, *, src: Address | None = None, dst: Address | None = None, **fields: Any
+        self,
+        flags: str | int,
+        *,
+        src: Address | None = None,
+        dst: Address | None = None,
+        **fields: Any,
     ) -> bytes:
         """A packet with a segment of host:40001 to port 80."""
-        made = Segment(**{"sport": 40001, "dport": 80, "flags": parse_flags(flags)} | fields)
+        bits = flags if isinstance(flags, int) else parse_flags(flags)
+        made = Segment(**{"sport": 40001, "dport": 80, "flags": bits} | fields)
         return self.packet(made, src=src, dst=dst)
 
     def packet(self, body: Segment | Icmp | bytes, **fields: Any) -> bytes:

@@ -148,11 +148,11 @@ def test_ip_source_unspecified_is_for_duplicate_detection_only(kind: int):
 OWN, HOST = ip("fd00::1"), ip("fd00::2")
 
 
-def raw_ndp(kind: int, data: bytes, dst: Address = OWN, **fields: object) -> bytes:
+def raw_ndp(kind: int, data: bytes, dst: Address = OWN) -> bytes:
     """A message given from its fourth byte on: reserved, target, options."""
     rest, body = struct.unpack("!I", data[:4])[0], data[4:]
     made = Icmp(type=kind, rest=rest, body=body)
-    return Packet(**{"src": HOST, "dst": dst, "body": made, "ttl": 255} | fields).encode()  # type: ignore[arg-type]
+    return Packet(src=HOST, dst=dst, body=made, ttl=255).encode()
 
 
 ZERO = bytes(4)
