@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,9 +66,7 @@ async def transfer(seed: int, size: int = 100_000, **impairment: float) -> tuple
     ids=["perfect", "delay", "loss", "mess", "rate"],
 )
 def test_bytes_there_and_back(run, kind: dict[str, float]):
-    real = time.monotonic()
     took, _ = run(lambda: transfer(1, **kind))
-    assert time.monotonic() - real < 30
     assert took >= 2 * kind.get("delay", 0)
     if "rate" in kind:
         assert took > 100_000 * 8 / kind["rate"]
@@ -94,9 +91,7 @@ def test_connecting_to_nobody(run):
                 assert a.unreachable > 3
                 return anyio.current_time() - began
 
-    real = time.monotonic()
     assert run(main) > 20
-    assert time.monotonic() - real < 5
 
 
 def test_a_link_that_dies_and_comes_back(run):
