@@ -31,6 +31,7 @@ void ut_config_default(ut_config *c)
         .rto_min_ns = 200 * NS_PER_MS,
         .rto_max_ns = 120 * NS_PER_S,
         .delack_ns = 40 * NS_PER_MS,
+        .quick_acks = 16, /* as Linux: a peer with Nagle on is not kept waiting at the start */
         .user_timeout_ns = 924 * NS_PER_S,    /* RFC 9293 3.8.3 (SHLD-11): R2 at least 100 s */
         .connect_timeout_ns = 180 * NS_PER_S, /* RFC 9293 3.8.3 (MUST-23) */
         .orphan_timeout_ns = 60 * NS_PER_S,

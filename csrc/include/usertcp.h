@@ -45,6 +45,7 @@ typedef struct {
     uint64_t rto_min_ns;         /* RFC 6298 2.4 */
     uint64_t rto_max_ns;         /* RFC 6298 2.5 */
     uint64_t delack_ns;          /* RFC 9293 3.8.6.3: below 500 ms */
+    uint32_t quick_acks;         /* so many first data segments of a connection are acked at once */
     uint64_t user_timeout_ns;    /* R2 of RFC 9293 3.8.3 for data */
     uint64_t connect_timeout_ns; /* R2 for SYN */
     uint64_t orphan_timeout_ns;  /* FIN-WAIT-2 and unread closing states without a user */

@@ -62,6 +62,7 @@ static void stack_init_tcp(ut_stack *s)
         .rto_min = c->rto_min_ns,
         .rto_max = c->rto_max_ns,
         .delack = c->delack_ns,
+        .quick_acks = (uint8_t)u32_min(c->quick_acks, UINT8_MAX),
         .user_timeout = c->user_timeout_ns,
         .connect_timeout = c->connect_timeout_ns,
         .orphan_timeout = c->orphan_timeout_ns,

@@ -17,6 +17,7 @@
 struct tcp_params {
     ns_t msl, rto_initial, rto_min, rto_max, delack, user_timeout, connect_timeout, orphan_timeout;
     uint32_t synack_retries;
+    uint8_t quick_acks; /* first data segments of a connection that are acknowledged at once */
     uint32_t challenge_ack_limit; /* per connection and second */
     bool use_timestamps, use_window_scale, use_sack, nodelay;
 };

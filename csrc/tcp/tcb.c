@@ -22,6 +22,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->seen_mss = start->path.default_mss;
     t->ts_offset = start->ts_offset;
     t->nodelay = p->nodelay;
+    t->quick_acks = p->quick_acks;
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
     t->rexmt_since = TIME_NEVER;

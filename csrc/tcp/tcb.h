@@ -92,6 +92,7 @@ struct tcb {
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks;
     uint8_t syn_tries;
+    uint8_t quick_acks; /* data segments still to be acknowledged at once */
 
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;

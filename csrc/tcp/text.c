@@ -44,7 +44,9 @@ static void owe_ack(struct tcb *t, const struct arrival *a, bool at_once)
         t->seen_mss = (uint16_t)u32_min(size, t->rcv_mss);
     /* RFC 5681 4.2: at once on a gap or when one is filled; at least every second full-sized
      * segment (SHLD-19); else within the delay (MUST-40). */
-    if (at_once || seq_len(t->rcv_nxt, t->last_ack_sent) >= 2u * t->seen_mss)
+    bool quick = t->quick_acks > 0;
+    t->quick_acks -= quick;
+    if (at_once || quick || seq_len(t->rcv_nxt, t->last_ack_sent) >= 2u * t->seen_mss)
         t->ack_now = true;
     else if (t->delack_deadline == TIME_NEVER)
         t->delack_deadline = time_after(a->now, t->env->params.delack);

@@ -45,6 +45,8 @@ class StackConfig:
     """RFC 6298 2.1, 2.4, 2.5."""
     delack: float | None = None
     """Delay of an ACK, RFC 9293 3.8.6.3: below 0.5."""
+    quick_acks: int | None = None
+    """How many first data segments of a connection are acknowledged at once (16, as Linux)."""
     user_timeout: float | None = None
     """How long sent data may stay unacknowledged, RFC 9293 3.8.3."""
     connect_timeout: float | None = None

@@ -87,6 +87,7 @@ class ut_config(CData):
     rto_min_ns: int
     rto_max_ns: int
     delack_ns: int
+    quick_acks: int
     user_timeout_ns: int
     connect_timeout_ns: int
     orphan_timeout_ns: int

@@ -22,6 +22,16 @@ def test_a_lone_segment_is_acked_with_delay(peer: Peer):
     peer.gets_nothing(within=10)
 
 
+def test_the_first_segments_are_acked_at_once(peer: Peer):
+    """By default 16 of them, as Linux: a peer with Nagle on is not kept waiting (RFC 5681 4.2)."""
+    peer.configure(quick_acks=16).establish()
+    for index in range(16):
+        peer.sends(data=b"x")
+        peer.gets("ACK", ack=2 + index, len=0, within=0)
+    peer.sends(data=b"x")
+    peer.gets_nothing(within=0.039)
+
+
 @pytest.mark.rfc("9293-MUST-40")
 def test_default_delay_is_below_half_a_second(peer: Peer):
     peer.establish()

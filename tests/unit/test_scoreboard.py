@@ -18,8 +18,13 @@ FLIGHT = SEGMENTS * MSS
 NONE, FAST, RTO = 0, 1, 2
 
 isses = st.sampled_from([0, 1000, 2**32 - 5, 2**32 - FLIGHT // 2])
-edges = st.integers(0, SEGMENTS).map(lambda n: n * MSS)
-blocks = st.lists(st.tuples(edges, edges).filter(lambda b: b[0] < b[1]), min_size=1, max_size=4)
+blocks = st.lists(
+    st.tuples(st.integers(0, SEGMENTS - 1), st.integers(1, SEGMENTS)).map(
+        lambda b: (b[0] * MSS, min(b[0] + b[1], SEGMENTS) * MSS)
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 @dataclass

@@ -80,7 +80,8 @@ class EngineHarness:
         self.addresses = [parse_interface(text) for text in addresses]
         self.link = MemoryLink(mtu=mtu, ethernet=ethernet, buffer=link_buffer)
         self.port = EthernetPort(self.link.mac, self.addresses) if ethernet else None
-        self.config = StackConfig(**config)
+        # The RFC's delayed ACK from the first segment on, unless a test asks for the default.
+        self.config = StackConfig(**{"quick_acks": 0} | config)
         settings = self.config.engine_fields() | {"mtu": mtu}
         self.raw = RawStack(self.link, settings, seed_words(seed))
         for interface in self.addresses:
