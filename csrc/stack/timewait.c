@@ -6,6 +6,7 @@
 #include "stack/timewait.h"
 
 #include "stack/egress.h"
+#include "stack/listen.h"
 
 _Static_assert(sizeof(struct time_wait) <= 64, "architecture.md: a record costs at most 64 bytes");
 
@@ -121,6 +122,10 @@ bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_afte
         stack_drop(s, v.reason);
     switch (v.kind) {
     case VERDICT_SYN:
+        if (listen_find(s, &rx->key.local, rx->key.lport) == NULL) {
+            stack_drop(s, DROP_tcp_time_wait); /* nothing to open, so nothing ends the wait */
+            break;
+        }
         /* RFC 9293 3.6.1 (MAY-2): a new connection under the same name. */
         *isn_after = w->tw.snd_nxt;
         stack_count(s, COUNTER_time_wait_reused);
