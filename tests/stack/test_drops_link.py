@@ -18,6 +18,7 @@ from stack.bench import (
     dropped,
     flags_of,
     ip,
+    solicitation,
 )
 
 TRUNCATED = 4  # LINK_TRUNCATED of csrc/link/link.h
@@ -182,7 +183,5 @@ def answer_questions(bench: EtherBench) -> None:
     if bench.own.version == 4:
         bench.hears(arp(1, (STATION, bench.host), bench.own), kind=ARP, dst=BROADCAST)
         return
-    from stack.bench import solicitation
-
     bench.hears(solicitation(bench.own, src=bench.host))
     bench.hears(advertisement(bench.host, dst=bench.own))

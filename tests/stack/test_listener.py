@@ -5,6 +5,8 @@ import ipaddress
 import pytest
 
 from stack.bench import FULL_OFFER, Bench, counted, dropped, flags_of
+from support.states import reach
+from usertcp.testing import Peer
 from usertcp.testing._engine import Connection, EngineError, EngineHarness
 from usertcp.testing.packets import Address, Options, Packet
 
@@ -132,7 +134,6 @@ def spoofed(bench: Bench, n: int) -> tuple[Address, int]:
 
 
 @pytest.mark.rfc("4987-02", "4987-03", "SEC-02")
-@pytest.mark.slow
 @BOTH
 def test_a_legitimate_client_gets_through_a_flood(ipv6: bool):
     """Attack 25: 10 000 SYNs from nowhere within a second; memory is that of the full queue."""
@@ -316,10 +317,8 @@ def test_the_most_specific_listener_wins():
 
 
 @pytest.mark.rfc("9293-MAY-2", "6191-03")
-def test_a_syn_for_time_wait_opens_only_where_somebody_listens(peer):  # type: ignore[no-untyped-def]
+def test_a_syn_for_time_wait_opens_only_where_somebody_listens(peer: Peer):
     """Without a listener there is nothing to open: the wait goes on, and the SYN is answered."""
-    from support.states import reach
-
     there = reach(peer, "TIME-WAIT")
     for _ in range(2):
         peer.sends("SYN", seq=there.seq + 100_000)
