@@ -1,0 +1,349 @@
+"""Socket options: what setsockopt and getsockopt of a socket without a kernel descriptor mean.
+
+For the sockets that trio and asyncio programs get. An option is one of four things:
+
+- the engine's (`ENGINE`): TCP_NODELAY, SO_SNDBUF, SO_LINGER, IP_TTL, ...;
+- remembered (`REMEMBERED`): accepted and read back; the socket gives it a meaning (IPV6_V6ONLY,
+  TCP_NOTSENT_LOWAT), or it has none here (keep-alive);
+- a fact that is only read (`Options.get`): SO_TYPE, SO_ERROR, SO_ACCEPTCONN, TCP_INFO;
+- unknown: ENOPROTOOPT, as in the kernel.
+
+Nothing here waits or knows an event loop.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from socket import IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from usertcp._info import ConnectionInfo, State
+from usertcp.streams import StreamOption
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Key: TypeAlias = tuple[int, int]
+"""(level, option), as the two first arguments of setsockopt."""
+
+_INT_MAX = 2**31 - 1
+MIN_BUFFER = 2048
+"""Less than this SO_SNDBUF and SO_RCVBUF never mean."""
+
+
+class EngineOption(NamedTuple):
+    """An option that the engine has too."""
+
+    option: StreamOption
+    to_engine: Callable[[int], int]
+    from_engine: Callable[[int], int]
+    default: int
+    """What getsockopt says while there is no connection."""
+
+
+def _same(value: int) -> int:
+    return value
+
+
+def _flag(value: int) -> int:
+    return int(value != 0)
+
+
+def _buffer_size(value: int) -> int:
+    return max(value, MIN_BUFFER)
+
+
+def _in_range(first: int, last: int) -> Callable[[int], int]:
+    def check(value: int) -> int:
+        if not first <= value <= last:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return value
+
+    return check
+
+
+_hops = _in_range(1, 255)
+
+
+def _set_hops(value: int) -> int:
+    return 64 if value == -1 else _hops(value)
+
+
+_TOS = EngineOption(StreamOption.DSCP, lambda v: (v & 0xFF) >> 2, lambda v: v << 2, 0)
+_HOPS = EngineOption(StreamOption.TTL, _set_hops, _same, 64)
+
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
+TCP_INFO = getattr(socket, "TCP_INFO", 11)
+TCP_NOTSENT_LOWAT: Key = (IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25))
+TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
+BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
+V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
+REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
+LINGER: Key = (SOL_SOCKET, socket.SO_LINGER)
+SNDBUF: Key = (SOL_SOCKET, socket.SO_SNDBUF)
+_LINGER = struct.Struct("@ii")
+_NEVER_MS = 2**63 // 10**6
+
+ENGINE: dict[Key, EngineOption] = {
+    (IPPROTO_TCP, socket.TCP_NODELAY): EngineOption(StreamOption.NODELAY, _flag, _flag, 1),
+    SNDBUF: EngineOption(StreamOption.SND_LIMIT, _buffer_size, _same, 0),
+    (SOL_SOCKET, socket.SO_RCVBUF): EngineOption(StreamOption.RCV_LIMIT, _buffer_size, _same, 0),
+    (IPPROTO_TCP, TCP_USER_TIMEOUT): EngineOption(
+        StreamOption.USER_TIMEOUT,
+        lambda ms: _in_range(0, _INT_MAX)(ms) * 1_000_000,
+        lambda ns: ns // 1_000_000 if ns // 1_000_000 <= _INT_MAX else 0,
+        0,
+    ),
+    (IPPROTO_IP, socket.IP_TOS): _TOS,
+    (IPPROTO_IPV6, getattr(socket, "IPV6_TCLASS", 67)): _TOS,
+    (IPPROTO_IP, socket.IP_TTL): _HOPS,
+    (IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): _HOPS,
+}
+
+REMEMBERED: dict[Key, int] = {
+    REUSEADDR: 0,
+    V6ONLY: 0,
+    BIND_NO_PORT: 0,
+    TCP_NOTSENT_LOWAT: -1,
+    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)): 0,
+    (SOL_SOCKET, socket.SO_KEEPALIVE): 0,
+    (SOL_SOCKET, socket.SO_OOBINLINE): 0,
+    (SOL_SOCKET, socket.SO_DONTROUTE): 0,
+    (SOL_SOCKET, socket.SO_BROADCAST): 0,
+    (SOL_SOCKET, socket.SO_RCVLOWAT): 1,
+    (SOL_SOCKET, getattr(socket, "SO_PRIORITY", 12)): 0,
+    (SOL_SOCKET, getattr(socket, "SO_BUSY_POLL", 46)): 0,
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)): 7200,
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)): 75,
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)): 9,
+    (IPPROTO_TCP, getattr(socket, "TCP_QUICKACK", 12)): 1,
+    (IPPROTO_TCP, getattr(socket, "TCP_DEFER_ACCEPT", 9)): 0,
+}
+"""Keep-alive probes are not sent: the options are accepted because programs close a connection
+on which they fail, and a user time-out ends a connection whose peer is gone."""
+
+_FLAGS = {
+    REUSEADDR,
+    V6ONLY,
+    BIND_NO_PORT,
+    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)),
+    (SOL_SOCKET, socket.SO_KEEPALIVE),
+    (SOL_SOCKET, socket.SO_OOBINLINE),
+    (SOL_SOCKET, socket.SO_DONTROUTE),
+    (SOL_SOCKET, socket.SO_BROADCAST),
+}
+
+
+def refuse(code: int, about: str = "") -> OSError:
+    """An `OSError` with the system's words for `code`, which choose its subclass."""
+    text = os.strerror(code)
+    return OSError(code, f"{about}: {text}" if about else text)
+
+
+def as_int(value: "int | Buffer") -> int:
+    """The number in an argument of setsockopt: an int, or the bytes of a C int."""
+    if isinstance(value, int):
+        if not -_INT_MAX - 1 <= value <= _INT_MAX:
+            raise OverflowError("Python int too large to convert to C int")
+        return value
+    raw = bytes(value)
+    if len(raw) < 4:
+        raise refuse(errno.EINVAL)
+    return int.from_bytes(raw[:4], "little" if struct.pack("=H", 1)[0] else "big", signed=True)
+
+
+def linger_of(value: "int | Buffer") -> tuple[int, int]:
+    """(on, seconds) of a SO_LINGER argument."""
+    if isinstance(value, int) or len(raw := bytes(value)) < _LINGER.size:
+        raise refuse(errno.EINVAL)
+    on, seconds = _LINGER.unpack_from(raw)
+    return int(on), int(seconds)
+
+
+class Live(Protocol):
+    """What `Options` asks about the socket they are of."""
+
+    @property
+    def family(self) -> int: ...
+    def engine_option(self, option: StreamOption) -> int | None:
+        """The value in use; None without a connection."""
+
+    def info(self) -> ConnectionInfo | None:
+        """A snapshot; None without a connection or listener."""
+
+    def is_listening(self) -> bool: ...
+    def take_error(self) -> int:
+        """The errno of what went wrong since it was last asked; 0 for nothing."""
+
+
+class Options:
+    """What setsockopt was told about one socket, before it has a connection and after."""
+
+    __slots__ = ("engine", "linger", "remembered")
+
+    def __init__(self, like: "Options | None" = None) -> None:
+        """`like`: the listener's, for an accepted socket."""
+        self.remembered: dict[Key, int] = dict(like.remembered) if like else {}
+        self.engine: dict[Key, int] = dict(like.engine) if like else {}
+        self.linger: tuple[int, int] = like.linger if like else (0, 0)
+
+    def set(
+        self, level: int, name: int, value: "int | Buffer | None", optlen: int | None = None
+    ) -> tuple[StreamOption, int] | None:
+        """Keeps the value. The result is what a connection must be told, if anything.
+
+        `OSError`: ENOPROTOOPT for an unknown option, EINVAL for a bad value.
+        """
+        if value is None:
+            value = bytes(optlen or 0)
+        key = (level, name)
+        if (known := ENGINE.get(key)) is not None:
+            translated = known.to_engine(as_int(value))
+            self.engine[key] = translated
+            if known.option is StreamOption.USER_TIMEOUT and translated == 0:
+                translated = _NEVER_MS * 10**6  # the kernel's 0: the system's default
+            return known.option, translated
+        if key in REMEMBERED:
+            number = as_int(value)
+            self.remembered[key] = int(number != 0) if key in _FLAGS else number
+            return None
+        if key == LINGER:
+            self.linger = linger_of(value)
+            return StreamOption.LINGER, self.engine_linger
+        self._set_rare(key, value)
+        return None
+
+    @staticmethod
+    def _set_rare(key: Key, value: "int | Buffer") -> None:
+        if key == (SOL_SOCKET, getattr(socket, "SO_BINDTODEVICE", 25)):
+            if isinstance(value, int) or bytes(value).strip(b"\0"):
+                raise refuse(errno.ENODEV, "a usertcp stack has one link")
+        elif key == TCP_CONGESTION:
+            name = b"" if isinstance(value, int) else bytes(value).strip(b"\0")
+            if name not in (b"reno", b"newreno", b"cubic"):
+                raise refuse(errno.ENOENT)
+        elif key[0] != SOL_SOCKET or key[1] not in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            raise refuse(errno.ENOPROTOOPT)
+
+    @property
+    def engine_linger(self) -> int:
+        return 0 if self.linger == (1, 0) else -1
+
+    def for_connection(self) -> list[tuple[StreamOption, int]]:
+        """What a new connection must be told."""
+        told = [
+            (ENGINE[key].option, value)
+            for key, value in self.engine.items()
+            if value or ENGINE[key].option is not StreamOption.USER_TIMEOUT
+        ]
+        if self.engine_linger == 0:
+            told.append((StreamOption.LINGER, 0))
+        return told
+
+    def get(self, live: Live, level: int, name: int, buflen: int | None = None) -> int | bytes:
+        """What getsockopt answers: an int, or with `buflen` bytes."""
+        if buflen is not None and not 0 < buflen <= 1024:
+            raise OSError("getsockopt buflen out of range")
+        key = (level, name)
+        if key == LINGER:
+            raw = _LINGER.pack(*self.linger)
+        elif key == (IPPROTO_TCP, TCP_INFO):
+            raw = pack_tcp_info(live.info())
+        elif key == TCP_CONGESTION:
+            info = live.info()
+            raw = (info.congestion_control if info else "newreno").encode().ljust(16, b"\0")
+        else:
+            raw = struct.pack("@i", self._get_int(live, key))
+        if buflen is None:
+            return int(struct.unpack_from("@i", raw)[0])
+        return raw[:buflen]
+
+    def _get_int(self, live: Live, key: Key) -> int:
+        if (known := ENGINE.get(key)) is not None:
+            value = live.engine_option(known.option)
+            if value is None:
+                value = self.engine.get(key)
+            return known.default if value is None else min(known.from_engine(value), _INT_MAX)
+        if key in REMEMBERED:
+            return self.remembered.get(key, REMEMBERED[key])
+        level, name = key
+        if level == SOL_SOCKET:
+            if name == socket.SO_TYPE:
+                return int(socket.SOCK_STREAM)
+            if name == socket.SO_ERROR:
+                return live.take_error()
+            if name == socket.SO_ACCEPTCONN:
+                return int(live.is_listening())
+            if name == getattr(socket, "SO_DOMAIN", 39):
+                return live.family
+            if name == getattr(socket, "SO_PROTOCOL", 38):
+                return int(IPPROTO_TCP)
+        elif key == (IPPROTO_TCP, socket.TCP_MAXSEG):
+            info = live.info()
+            return info.snd_mss if info is not None and info.snd_mss else 536
+        raise refuse(errno.ENOPROTOOPT)
+
+
+# ---- struct tcp_info -----------------------------------------------------------------------------
+
+_LINUX_STATES = {
+    State.ESTABLISHED: 1,
+    State.SYN_SENT: 2,
+    State.SYN_RECEIVED: 3,
+    State.FIN_WAIT_1: 4,
+    State.FIN_WAIT_2: 5,
+    State.TIME_WAIT: 6,
+    State.CLOSED: 7,
+    State.CLOSE_WAIT: 8,
+    State.LAST_ACK: 9,
+    State.LISTEN: 10,
+    State.CLOSING: 11,
+}
+_TCP_INFO = struct.Struct("=8B24I4Q2I4I4Q2I2Q2I4I")
+_TIMESTAMPS, _SACK, _WSCALE = 1, 2, 4
+_CA_OPEN, _CA_RECOVERY, _CA_LOSS = 0, 3, 4
+
+
+def _u32(value: int) -> int:
+    return min(max(value, 0), 0xFFFF_FFFF)
+
+
+def _us(ns: int) -> int:
+    return _u32(ns // 1000)
+
+
+def _segments(size: int, mss: int) -> int:
+    return _u32(-(-size // mss)) if mss else 0
+
+
+def pack_tcp_info(info: ConnectionInfo | None) -> bytes:
+    """Linux's `struct tcp_info` (include/uapi/linux/tcp.h); all but the state 0 without a snapshot.
+
+    Windows that Linux counts in segments are; what the engine does not measure is 0.
+    """
+    if info is None:
+        return bytes([_LINUX_STATES[State.CLOSED]]).ljust(_TCP_INFO.size, b"\0")
+    mss = info.snd_mss
+    unsent = max(info.snd_queued - info.flight_size, 0)
+    options = _TIMESTAMPS * info.timestamps_ok | _SACK * info.sack_ok | _WSCALE * info.wscale_ok
+    ca_state = _CA_LOSS if info.backoff else _CA_RECOVERY if info.in_recovery else _CA_OPEN
+    is_listener = info.state is State.LISTEN
+    unacked = info.accept_queue if is_listener else _segments(info.flight_size, mss)
+    sacked = info.backlog if is_listener else 0
+    return _TCP_INFO.pack(
+        _LINUX_STATES[info.state], ca_state, info.backoff & 0xFF, 0, info.backoff & 0xFF, options,
+        (info.snd_wscale & 15) | (info.rcv_wscale & 15) << 4, 0,
+        _us(info.rto_ns), 0, mss, info.rcv_mss, unacked, sacked, 0, 0, 0,
+        0, 0, 0, 0,  # when something was last sent or received
+        _u32(mss + 40 if mss else 0), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
+        _segments(info.ssthresh, mss), _segments(info.cwnd, mss), info.rcv_mss, 3,
+        0, 0, _u32(info.retransmits),
+        0, 2**64 - 1, info.bytes_acked, info.bytes_received,
+        _u32(info.segs_out), _u32(info.segs_in),
+        _u32(unsent), _us(info.rtt_min_ns), _u32(info.data_segs_in), _u32(info.data_segs_out),
+        0, 0, 0, 0,
+        0, 0, info.bytes_sent, info.bytes_retransmitted,
+        0, 0, 0, _u32(info.snd_wnd), _u32(info.rcv_wnd), 0,
+    )  # fmt: skip
