@@ -60,11 +60,15 @@ static void half_open_arm(ut_stack *s, struct half_open *h)
     deadline_set(&s->heap, &h->timer, time_after(s->now, u64_min(wait, s->config.rto_max_ns)));
 }
 
+bool half_open_has_room(const ut_stack *s, const struct listener *l)
+{
+    return l->half_count < l->backlog && s->halves.in_use < s->config.max_half_open;
+}
+
 bool half_open_begin(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after)
 {
     uint32_t index;
-    if (l->half_count >= l->backlog || s->halves.in_use >= s->config.max_half_open ||
-        !stack_reserve_deadline(s) || !demux_reserve(&s->demux))
+    if (!half_open_has_room(s, l) || !stack_reserve_deadline(s) || !demux_reserve(&s->demux))
         return false;
     struct half_open *h = pool_get(&s->halves, &index);
     if (h == NULL)

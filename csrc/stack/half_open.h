@@ -16,6 +16,8 @@ struct half_open {
 static inline uint32_t half_open_listener(const struct half_open *h) { return h->key.owners >> 8; }
 static inline bool half_open_is_live(const struct half_open *h) { return h->key.lport != 0; }
 
+/* Another SYN may have an entry. */
+bool half_open_has_room(const ut_stack *s, const struct listener *l);
 /* An acceptable SYN: makes an entry and answers. False: no room. */
 bool half_open_begin(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after);
 /* A segment for entry `index`. */

@@ -6,7 +6,7 @@
 #include "stack/timewait.h"
 
 #include "stack/egress.h"
-#include "stack/listen.h"
+#include "stack/half_open.h"
 
 _Static_assert(sizeof(struct time_wait) <= 64, "architecture.md: a record costs at most 64 bytes");
 
@@ -109,6 +109,14 @@ void timewait_enter(ut_stack *s, const struct conn *c)
     timewait_arm(s);
 }
 
+/* Would the SYN open anything? Else nothing ends the wait. Not by a cookie: its ISN cannot be made
+ * larger than the last number used (RFC 9293 3.6.1, MAY-2). */
+static bool timewait_may_reopen(const ut_stack *s, const struct rx *rx)
+{
+    const struct listener *l = listen_find(s, &rx->key.local, rx->key.lport);
+    return l != NULL && s->config.syn_cookies != 2 && half_open_has_room(s, l);
+}
+
 bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_after)
 {
     struct time_wait *w = timewait_at(s, index);
@@ -122,8 +130,8 @@ bool timewait_arrive(ut_stack *s, struct rx *rx, uint32_t index, seq32 *isn_afte
         stack_drop(s, v.reason);
     switch (v.kind) {
     case VERDICT_SYN:
-        if (listen_find(s, &rx->key.local, rx->key.lport) == NULL) {
-            stack_drop(s, DROP_tcp_time_wait); /* nothing to open, so nothing ends the wait */
+        if (!timewait_may_reopen(s, rx)) {
+            stack_drop(s, DROP_tcp_time_wait);
             break;
         }
         /* RFC 9293 3.6.1 (MAY-2): a new connection under the same name. */

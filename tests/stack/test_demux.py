@@ -293,3 +293,20 @@ def test_a_retransmitted_fin_restarts_the_wait(ipv6: bool):
     assert row.remote[0] == str(src)
     bench.passes(2 * MSL + 0.01)
     assert bench.engine.state_of(port, 80) == "LISTEN"
+
+
+@pytest.mark.rfc("9293-MAY-2", "6528-04")
+@pytest.mark.parametrize("cookies", [0, 1, 2])
+def test_time_wait_does_not_give_way_to_a_syn_that_gets_no_entry(cookies: int):
+    """Dropped or answered by a cookie, whose number is no larger: the wait goes on instead."""
+    bench = Bench(syn_cookies=cookies, msl=MSL, **SMALL)
+    listener = bench.engine.listen(80, backlog=1)
+    _, last = into_time_wait(bench, listener, 3)
+    src, port = name_of(bench, 3)
+    bench.arrives(bench.syn(6000))
+    again = bench.syn(port, src=src, isn=last.segment.ack + 1000)
+    with dropped(bench.engine, tcp_time_wait=1):
+        assert [flags_of(p) for p in bench.arrives(again)] == ["ACK"]
+    if cookies != 2:
+        bench.arrives(bench.tcp("RST", sport=6000, seq=1001))
+        assert [flags_of(p) for p in bench.arrives(again)] == ["SYN,ACK"]
