@@ -98,7 +98,7 @@ docs: $(VENV)/.dev ## the documentation as a site in build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
-.PHONY: check lint lint-c lint-python lint-format types format san fuzz fuzz-build instructions demo-check wheel
+.PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions demo-check wheel
 .PHONY: test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
@@ -146,6 +146,14 @@ san: $(VENV)/.test ## the whole suite with AddressSanitizer and UndefinedBehavio
 	@CC=gcc UT_WHITEBOX=1 UT_SANITIZE=address,undefined $(PY) setup.py --quiet build_ext \
 	  --build-lib $(SAN)/lib >&2
 	@$(SAN_ENV) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -p no:cacheprovider $(ARGS)
+
+# Programs with threads of their own (tests/threads), with ThreadSanitizer.
+tsan: ## the pump thread with ThreadSanitizer
+	@mkdir -p build/tsan; for program in $(wildcard tests/threads/*.c); do \
+	  name=build/tsan/$$(basename $$program .c); \
+	  gcc -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=thread -Icsrc -pthread -o $$name $$program \
+	    $(filter-out csrc/api/whitebox%,$(C_SOURCES)) && TSAN_OPTIONS=halt_on_error=1 timeout 120 $$name || exit 1; \
+	done
 
 # libFuzzer targets: each tests/fuzz/fuzz_NAME.c with the whole engine; corpus/NAME and NAME.dict.
 FUZZ := build/fuzz

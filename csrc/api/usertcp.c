@@ -3,6 +3,8 @@
  *
  * Looking (ut_get_info and the like) is in look.c.
  */
+#include <errno.h>
+
 #include "api/enter.h"
 #include "api/links.h"
 #include "base/errors.h"
@@ -63,6 +65,7 @@ void ut_stack_free(ut_stack *s)
     if (s == NULL)
         return;
     ut_link *link = s->outer;
+    pump_stop(s);
     stack_free(s);
     ut_link_close(link);
 }
@@ -96,6 +99,7 @@ int ut_gateway_set(ut_stack *s, const uint8_t ip[16])
 int ut_poll(ut_stack *s, uint64_t now, int budget, ut_event *events, int max_events)
 {
     enter_at(s, now);
+    pump_on_loop_turn(s);
     bool has_more = poll_turn(s, budget);
     int count = events_take(&s->events, events, max_events);
     if (has_more)
@@ -104,6 +108,23 @@ int ut_poll(ut_stack *s, uint64_t now, int budget, ut_event *events, int max_eve
         count = -UT_E_LINK_DOWN; /* after the last event has been told */
     pthread_mutex_unlock(&s->lock);
     return count;
+}
+
+int ut_pump_start(ut_stack *s, int *system_error)
+{
+    enter(s);
+    int code = pump_start(s);
+    *system_error = code < 0 ? errno : 0;
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+int ut_pump_fd(ut_stack *s)
+{
+    enter(s);
+    int fd = s->pump.event_fd;
+    pthread_mutex_unlock(&s->lock);
+    return fd;
 }
 
 /* ---- connections ---------------------------------------------------------------------------- */

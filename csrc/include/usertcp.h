@@ -125,6 +125,13 @@ int ut_gateway_set(ut_stack *s, const uint8_t ip[16]);
  * ut_shared.deadline is `now`. */
 int ut_poll(ut_stack *s, uint64_t now, int budget, ut_event *events, int max_events);
 
+/* Starts the thread that services link and timers whenever ut_poll is not called in time: TCP goes
+ * on while the host is busy. From then on every `now` must be CLOCK_MONOTONIC in ns. 0 or -SYSTEM
+ * with errno in *system_error. ut_stack_free ends it. */
+int ut_pump_start(ut_stack *s, int *system_error);
+/* A descriptor that is readable when the pump has left events for ut_poll; -1 without a pump. */
+int ut_pump_fd(ut_stack *s);
+
 /* ---- connections ---------------------------------------------------------------------------- */
 
 /* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. */

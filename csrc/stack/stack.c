@@ -127,6 +127,7 @@ int stack_new(const ut_config *c, struct link *link, ut_stack **out)
     s->link = link;
     s->mtu = c->mtu != 0 ? u32_min(c->mtu, link->mtu) : link->mtu;
     s->shared.deadline = TIME_NEVER;
+    s->pump.control_fd = s->pump.event_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     rand_init(&s->rand, c->seed[0], c->seed[1]);
     stack_init_tcp(s);
@@ -190,6 +191,7 @@ void stack_settle(ut_stack *s)
     egress_dirty(s);
     link_flush(s->link);
     s->shared.deadline = deadline_next(&s->heap);
+    pump_on_deadline(s);
 }
 
 bool stack_reserve_deadline(ut_stack *s)

@@ -21,6 +21,7 @@
 #include "stack/counters.h"
 #include "stack/demux.h"
 #include "stack/events.h"
+#include "stack/pump.h"
 #include "stack/trace.h"
 #include "tcp/env.h"
 
@@ -95,6 +96,7 @@ struct ut_stack {
     uint32_t cookies_until; /* cookie.c: the period in which none of ours is good any more */
     bool link_is_down;
 
+    struct pump pump;
     struct trace trace;
     struct totals totals;
     uint64_t counters[COUNTER_COUNT];
