@@ -120,7 +120,7 @@ void half_open_arrive(ut_stack *s, struct rx *rx, uint32_t index)
         egress_reset(s, rx);
     switch (v.kind) {
     case VERDICT_ACK:
-        if (v.reason == DROP_tcp_duplicate) /* the SYN again: our answer was lost */
+        if (v.reason == DROP_tcp_syn_again) /* the SYN again: our answer was lost */
             half_open_answer(s, h, rx_station(s, rx));
         else
             half_open_challenge(s, h, rx_station(s, rx));

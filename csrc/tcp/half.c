@@ -72,7 +72,7 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     if (h->ts_ok && !rst && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - h->ts_recent) < 0)
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_paws, false};
     if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst)
-        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_duplicate, false}; /* the SYN again */
+        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
     uint32_t len = seg_len(seg);
     bool in_window = seq_in(seg->seq, rcv_nxt, h->rcv_wnd) ||
                      (len > 0 && seq_in(seq_add(seg->seq, len - 1), rcv_nxt, h->rcv_wnd));

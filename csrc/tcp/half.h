@@ -29,7 +29,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
 /* The ACK that answers what is not acceptable; ports are the caller's. */
 void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
-/* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (DROP_tcp_duplicate: send the
+/* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (DROP_tcp_syn_again: send the
  * SYN,ACK again; else half_ack), VERDICT_CLOSED (reset by the peer: back to LISTEN, silently),
  * VERDICT_DROP. */
 struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg);

@@ -153,11 +153,11 @@ def test_tcp_listen_not_syn_in_syn_sent(both: Peer):
         both.gets_nothing()
 
 
-def test_tcp_duplicate(both: Peer):
+def test_tcp_syn_again(both: Peer):
     """The SYN again, since our answer was lost: answered again, the same."""
     reach(both, "SYN-RECEIVED")
     for _ in range(3):
-        with dropped(both.engine, tcp_duplicate=1):
+        with dropped(both.engine, tcp_syn_again=1):
             both.sends("SYN", seq=0, mss=1460)
             both.gets("SYN,ACK", seq=0, ack=1)
 

@@ -84,7 +84,7 @@ SYN-SENT             data-ack-all SYN-SENT      -        tcp_listen_not_syn
 SYN-SENT             data         SYN-SENT      RST      tcp_bad_handshake_ack
 SYN-SENT             null         SYN-SENT      -        tcp_listen_not_syn
 
-SYN-RECEIVED         syn-again    SYN-RECEIVED  SYN,ACK  tcp_duplicate
+SYN-RECEIVED         syn-again    SYN-RECEIVED  SYN,ACK  tcp_syn_again
 SYN-RECEIVED         syn-inside   SYN-RECEIVED  ACK      tcp_syn_challenged
 SYN-RECEIVED         ack-all      ESTABLISHED   -        -
 SYN-RECEIVED         ack-iss      SYN-RECEIVED  RST      tcp_bad_handshake_ack
