@@ -31,12 +31,11 @@ class Endpoint:
 
     1. `reader` waits for READABLE or ACCEPTABLE, `writer` for WRITABLE or CONNECTED; both CLOSED.
     2. `readable` False means: the engine has no bytes to give, an event will come when it has.
-    3. `drained`: there were no more bytes, but the end of the stream may have been told with them.
-    4. After `closed` the handle is not used again.
+    3. After `closed` the handle is not used again.
     """
 
     __slots__ = (
-        "__weakref__", "busy_reading", "busy_writing", "closed", "connected", "drained", "ended",
+        "__weakref__", "busy_reading", "busy_writing", "closed", "connected", "ended",
         "engine", "error", "handle", "link_failed", "readable", "reader", "writer",
     )  # fmt: skip
 
@@ -48,7 +47,6 @@ class Endpoint:
         self.busy_reading = False
         self.busy_writing = False
         self.readable = readable  # True for an accepted one: it may have had events before
-        self.drained = False
         self.connected = False
         self.ended = False  # UT_CLOSED was told
         self.error = 0

@@ -93,41 +93,27 @@ class TCPStream(ByteStream):
         if end.closed:
             raise ClosedResourceError
         end.busy_reading = True
+        driver = self._driver
         try:
-            if end.readable or (end.drained and self._has_ended()):
-                await self._driver.checkpoint()
-            else:
-                await self._park_reader()
+            if end.readable:
+                await driver.checkpoint()
             while True:
+                if not end.readable:
+                    end.reader = waiter = driver.new_waiter()
+                    await waiter
                 if end.closed:
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
                     if len(data) < max_bytes and len(data) <= SCRATCH:
-                        end.readable, end.drained = False, True
+                        end.readable = False  # an event tells of more, be it the end
                     self._after_call()
                     return data
                 if data != _WOULD_BLOCK:
-                    end.readable = True
                     raise_for(data)
                 end.readable = False
-                await self._park_reader()
         finally:
             end.busy_reading = False
-
-    def _has_ended(self) -> bool:
-        """All bytes told of are taken: whether something but waiting is left to do."""
-        end = self._end
-        end.drained = False
-        end.readable = self._engine.peek(end.handle, self._now()) != _WOULD_BLOCK
-        return end.readable
-
-    async def _park_reader(self) -> None:
-        end = self._end
-        waiter = end.reader = self._driver.new_waiter()
-        try:
-            await waiter
-        finally:
             end.reader = None
 
     # ---- sending -----------------------------------------------------------------------------
@@ -172,12 +158,11 @@ class TCPStream(ByteStream):
                 offset += taken
                 if offset == len(exported):
                     return
-            elif taken == _WOULD_BLOCK:
-                await self._park_writer()
-                if end.closed:
-                    raise closed_error(end)
-            else:
+            elif taken != _WOULD_BLOCK:
                 raise_for(taken)
+            await self._park_writer()
+            if end.closed:
+                raise closed_error(end)
             taken = self._engine.send_from(end.handle, exported, offset, self._now())
             self._after_call()
 
