@@ -17,8 +17,10 @@ import time
 from abc import ABC, abstractmethod
 from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Callable, Generator
+from contextvars import Context
+from functools import partial
 from types import coroutine
-from typing import Protocol
+from typing import Protocol, Self
 
 import anyio.lowlevel
 
@@ -156,18 +158,80 @@ def _is_real_time(loop: asyncio.AbstractEventLoop) -> bool:
     return type(loop).time in known and "time" not in getattr(loop, "__dict__", ())
 
 
+class AsyncioWaiter(asyncio.Future[None]):
+    """A future for one task, which a turn steps itself, without another pass of the loop.
+
+    A turn is always a callback of the loop, and a task's step is one too: `add_done_callback` keeps
+    the task's, `set_result` leaves it to the turn's end, or to the loop when no turn made it.
+    """
+
+    __slots__ = ("_context", "_driver", "_step")
+
+    def __init__(self, driver: "AsyncioDriver") -> None:
+        super().__init__(loop=driver.loop)
+        self._driver = driver
+        self._step: Callable[..., object] | None = None
+        self._context: Context | None = None
+
+    def add_done_callback(
+        self, fn: Callable[[Self], object], /, *, context: Context | None = None
+    ) -> None:
+        if self._step is not None or context is None:
+            super().add_done_callback(fn, context=context)
+        else:
+            self._step, self._context = fn, context
+
+    def set_result(self, result: None, /) -> None:
+        super().set_result(result)
+        woken = self._driver.woken
+        if woken is not None:
+            woken.append(self)
+        else:
+            self.step_soon()
+
+    def cancel(self, msg: object = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.step_soon()
+        return True
+
+    def step(self) -> None:
+        """Runs the task. To be called as by the loop: not from a task."""
+        if self._step is not None and self._context is not None:
+            self._context.run(self._step, self)
+
+    def step_soon(self) -> None:
+        if self._step is not None:
+            self._driver.loop.call_soon(self._step, self, context=self._context)
+
+
+def _step_all(woken: list[AsyncioWaiter]) -> None:
+    steps = iter(woken)
+    try:
+        for waiter in steps:
+            waiter.step()
+    except BaseException:  # SystemExit or KeyboardInterrupt, on its way out of the loop
+        for waiter in steps:
+            waiter.step_soon()
+        raise
+
+
 class AsyncioDriver(Driver):
     """`add_reader` on the link's descriptor and one timer."""
 
-    __slots__ = ("_loop", "_real_time", "_soon", "_timer", "_watching")
+    __slots__ = ("_real_time", "_soon", "_timer", "_watching", "loop", "woken")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._loop = loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        self.woken: list[AsyncioWaiter] | None = None
+        """Who the turn has woken; None between turns."""
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._watching = False
-        self.new_waiter = loop.create_future
+        # uvloop runs what a callback left before it looks at descriptors again: nothing to gain.
+        own = isinstance(loop, asyncio.BaseEventLoop)
+        self.new_waiter = partial(AsyncioWaiter, self) if own else loop.create_future
         self.check = _asyncio_check
         self.settle = _asyncio_settle
         self.checkpoint = _asyncio_checkpoint
@@ -175,11 +239,11 @@ class AsyncioDriver(Driver):
         self.now = time.monotonic_ns if self._real_time else self._loop_ns
 
     def _loop_ns(self) -> int:
-        return int(self._loop.time() * 1e9)
+        return int(self.loop.time() * 1e9)
 
     def start(self) -> None:
         if self.engine.fd >= 0:
-            self._loop.add_reader(self.engine.fd, self._on_ready)
+            self.loop.add_reader(self.engine.fd, self._on_ready)
         self._watching = True
         self._kick()
 
@@ -190,28 +254,31 @@ class AsyncioDriver(Driver):
         if self._watching:
             self._watching = False
             if self.engine.fd >= 0:
-                self._loop.remove_reader(self.engine.fd)
+                self.loop.remove_reader(self.engine.fd)
         for handle in (self._timer, self._soon):
             if handle is not None:
                 handle.cancel()
         self._timer = self._soon = None
 
     def call_in_loop(self, function: Callable[[], object]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(function)
 
     def _on_ready(self) -> None:
-        more = True
+        engine = self.engine
+        woken = self.woken = []
         try:
             more = self._turn()
-        finally:
-            if self.engine.failed:
-                self._detach()
-        if not self.engine.failed:
             if more:
                 self._kick()
-            elif self.engine.shared[0] < self.armed:
-                self._arm(self.engine.shared[0])
+            elif engine.shared[0] < self.armed:
+                self._arm(engine.shared[0])
+        finally:
+            self.woken = None
+            if engine.failed:
+                self._detach()
+            if woken:
+                _step_all(woken)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -230,11 +297,11 @@ class AsyncioDriver(Driver):
         # which is what loops count in, or to a microsecond more where time is exact.
         left = max(deadline - self.now(), 0)
         delay = (left // 1_000_000 + 1) * 1e-3 if self._real_time else (left + 1000) * 1e-9
-        self._timer = self._loop.call_later(delay, self._on_timer) if self._watching else None
+        self._timer = self.loop.call_later(delay, self._on_timer) if self._watching else None
 
     def _kick(self) -> None:
         if self._soon is None and self._watching:
-            self._soon = self._loop.call_soon(self._on_soon)
+            self._soon = self.loop.call_soon(self._on_soon)
 
 
 def new_driver(engine: Engine) -> Driver:
