@@ -1,4 +1,13 @@
-"""The driver on trio: one system task that waits for the link's descriptor or the deadline."""
+"""The driver on trio: turns are made between the loop's wait and the choice of who runs next.
+
+    descriptor readable -> trio wakes the watcher --+
+    kick -> the timer task, which keeps the loop ---+-> after_io_wait: turn(): waiters are resolved,
+            from sleeping                           |   their tasks run in this same tick
+    deadline -> the timer task, cancelled ----------+-> its own turn
+
+Two system tasks: the watcher waits for the descriptor and makes nothing of it (that is done by the
+time it runs), the timer has one cancel scope over many turns, whose deadline is the timer.
+"""
 
 import time
 from collections.abc import Callable, Generator
@@ -38,17 +47,41 @@ class TrioWaiter:
         yield from trio.lowlevel.wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105
 
 
-class TrioDriver(Driver):
-    """The task keeps one cancel scope over many turns; its deadline is the timer."""
+class _TurnsBeforeTasks(trio.abc.Instrument):
+    """Sees that the watcher was woken: trio clears `custom_sleep_data` when it wakes a task."""
 
-    __slots__ = ("_scope", "_stopped", "_stopping", "_token")
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: "TrioDriver") -> None:
+        self._driver = driver
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        driver = self._driver
+        watcher = driver.watcher
+        if driver.kicked or (watcher is not None and watcher.custom_sleep_data is None):
+            driver.turn()
+
+
+class TrioDriver(Driver):
+    """The two tasks and the instrument, from `start` until `stop` or the link's failure."""
+
+    __slots__ = (
+        "_fault", "_idle", "_instrument", "_scope", "_stopped", "_stopping", "_token", "kicked",
+        "watcher",
+    )  # fmt: skip
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._token = trio.lowlevel.current_trio_token()
-        self._scope: trio.CancelScope | None = None
+        self._instrument = _TurnsBeforeTasks(self)
+        self._scope: trio.CancelScope | None = None  # of the timer task
+        self._idle: TrioWaiter | None = None  # where the timer task is parked
         self._stopping = False
         self._stopped: trio.Event | None = None
+        self._fault: BaseException | None = None
+        self.kicked = False
+        self.watcher: Task | None = None
+        """The watcher while it waits for the descriptor, and until the turn it was woken for."""
         self.new_waiter = TrioWaiter
         self.check = trio.lowlevel.checkpoint_if_cancelled
         self.settle = trio.lowlevel.cancel_shielded_checkpoint
@@ -64,8 +97,7 @@ class TrioDriver(Driver):
         if self._stopped is None:
             return
         self._stopping = True
-        if self._scope is not None:
-            self._scope.cancel()
+        self._kick()
         with trio.CancelScope(shield=True):
             await self._stopped.wait()
 
@@ -81,48 +113,80 @@ class TrioDriver(Driver):
             self._scope.deadline = self._trio_time(deadline)
 
     def _kick(self) -> None:
-        if self._scope is not None:
-            self._scope.cancel()
+        self.kicked = True
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result()
 
     def _trio_time(self, deadline: int) -> float:
         if deadline == NEVER:
             return float("inf")
         return trio.current_time() + (deadline - self.now() + 1000) * 1e-9
 
+    def turn(self) -> None:
+        """One turn and what follows from it. Raises nothing: the timer task does, later."""
+        self.watcher = None
+        self.kicked = False
+        engine = self.engine
+        try:
+            more = self._turn()
+        except BaseException as exc:
+            self._fault = exc
+            self._kick()
+            return
+        if more or engine.failed:
+            self._kick()
+        elif engine.shared[0] < self.armed:
+            self._arm(engine.shared[0])
+
+    # ---- tasks -------------------------------------------------------------------------------
+
     async def _run(self) -> None:
         assert self._stopped is not None
+        trio.lowlevel.add_instrument(self._instrument)
         try:
-            while not self._stopping and not self.engine.failed:
-                more = self._turn()
-                if more:
-                    await trio.lowlevel.checkpoint()
-                else:
-                    await self._turns_until_deadline()
+            async with trio.open_nursery() as nursery:
+                if self.engine.fd >= 0:
+                    nursery.start_soon(self._watch)
+                self.turn()
+                while not self._is_over():
+                    await self._until_deadline()
+                nursery.cancel_scope.cancel()
         finally:
-            self._scope = None
+            self.watcher = None
+            self.kicked = False
+            trio.lowlevel.remove_instrument(self._instrument)
             self._stopped.set()
+        if self._fault is not None:
+            raise self._fault
 
-    async def _turns_until_deadline(self) -> None:
-        """Turns while the link has frames; returns when the deadline came or someone kicked."""
-        engine = self.engine
-        self.armed = engine.shared[0]
-        with trio.CancelScope(deadline=self._trio_time(self.armed)) as self._scope:
+    def _is_over(self) -> bool:
+        return self._stopping or bool(self.engine.failed) or self._fault is not None
+
+    async def _watch(self) -> None:
+        fd, task = self.engine.fd, trio.lowlevel.current_task()
+        wait_readable = trio.lowlevel.wait_readable
+        try:
             while True:
-                await self._link_readable()
-                more = self._turn()
-                if more or engine.failed:
-                    break
-                deadline = engine.shared[0]
-                if deadline < self.armed:
-                    self._arm(deadline)
-        self._scope = None
-        await trio.lowlevel.checkpoint()  # others first, when we come back for more
+                task.custom_sleep_data = self
+                self.watcher = task
+                await wait_readable(fd)
+        finally:
+            self.watcher = None
 
-    async def _link_readable(self) -> None:
-        if self.engine.fd >= 0:
-            await trio.lowlevel.wait_readable(self.engine.fd)
-        else:
-            await trio.sleep_forever()
+    async def _until_deadline(self) -> None:
+        """Keeps the loop awake when kicked; returns when the deadline came, after its turn."""
+        self.armed = self.engine.shared[0]
+        with trio.CancelScope(deadline=self._trio_time(self.armed)) as scope:
+            self._scope = scope
+            while not self._is_over():
+                if self.kicked:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    continue
+                self._idle = TrioWaiter()
+                await self._idle
+        self._scope = self._idle = None
+        if scope.cancelled_caught:
+            self.turn()
 
 
 def _trio_ns() -> int:

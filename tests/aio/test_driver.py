@@ -37,9 +37,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.anyio
 async def test_engine_calls_of_an_echo(calls):
-    """One poll of each stack for each of the two packets' arrivals, one call per send; a receive
-    that waits asks once more whether the stream has ended.
-    """
+    """One poll of each stack for its packet's arrival, one call per send and per receive."""
     async with connected() as (a, b, _), anyio.create_task_group() as tg:
 
         async def echo() -> None:
@@ -54,10 +52,162 @@ async def test_engine_calls_of_an_echo(calls):
             await a.send(b"ping")
             assert await a.receive() == b"ping"
         assert calls.count("_send") <= 2 * ECHOES
-        assert calls.count("_recv") <= 4 * ECHOES + 2
+        assert calls.count("_recv") <= 2 * ECHOES
         assert calls.count("_poll") <= 2 * ECHOES + 10 + 2 * 16  # and the quick ACKs of each end
         assert calls.count("_recv_done") == 0
         tg.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_send_that_waits_is_not_told_twice_that_it_must(monkeypatch):
+    """The engine is called when there is room, not to hear that there is none."""
+    real, taken = _binding._send, []
+
+    def send(*args):
+        taken.append(real(*args))
+        return taken[-1]
+
+    monkeypatch.setattr(_binding, "_send", send)
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+        tg.start_soon(a.send, bytes(5_000_000))
+        got = 0
+        while got < 5_000_000:
+            got += len(await b.receive())
+    assert sum(taken) == 5_000_000
+    assert min(taken) > 0
+
+
+async def echoes(count: int) -> None:
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+
+        async def echo() -> None:
+            async for part in b:
+                await b.send(part)
+
+        tg.start_soon(echo)
+        for _ in range(count):
+            await a.send(b"ping")
+            assert await a.receive() == b"ping"
+        tg.cancel_scope.cancel()
+
+
+def test_passes_of_the_asyncio_loop_per_echo():
+    """Two: a task runs in the pass of the packet that woke it, then comes a send's yield."""
+    passes = 0
+
+    class Counting(selectors.DefaultSelector):
+        def select(self, timeout=None):
+            nonlocal passes
+            passes += 1
+            return super().select(timeout)
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(Counting())) as runner:
+        runner.run(echoes(ECHOES))
+    assert passes <= 2 * ECHOES + 100
+
+
+def test_ticks_of_trio_per_echo():
+    ticks = 0
+
+    class Counting(trio.abc.Instrument):
+        def before_io_wait(self, timeout):
+            nonlocal ticks
+            ticks += 1
+
+    trio.run(echoes, ECHOES, instruments=[Counting()])
+    assert ticks <= 2 * ECHOES + 100
+
+
+@pytest.mark.anyio
+async def test_turns_end_with_the_stack():
+    """No instrument of ours stays in trio's loop, no callback in asyncio's."""
+    async with connected():
+        pass
+    if trio.lowlevel.in_trio_task():
+        hooks = trio._core._run.GLOBAL_RUN_CONTEXT.runner.instruments
+        assert "after_io_wait" not in hooks
+
+
+@pytest.mark.anyio
+async def test_one_of_two_that_a_turn_woke_cancels_the_other():
+    """Both were woken by the same turn; who is cancelled then has taken nothing."""
+    async with two_stacks() as stacks:
+        (a, b), (c, d) = await connect(stacks), await connect(stacks)
+        scopes = [anyio.CancelScope(), anyio.CancelScope()]
+        got: list[bytes] = []
+
+        async def receive(stream, mine: int) -> None:
+            with scopes[mine]:
+                got.append(await stream.receive())
+                scopes[1 - mine].cancel()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(receive, b, 0)
+            tg.start_soon(receive, d, 1)
+            await anyio.wait_all_tasks_blocked()
+            engine, now = stacks.a.engine, stacks.a.driver.now
+            engine.send(a._end.handle, b"data", now())  # no yield between them: one turn of b's
+            engine.send(c._end.handle, b"data", now())
+        assert got[0] == b"data"
+        for stream, scope in zip((b, d), scopes, strict=True):
+            if scope.cancelled_caught:
+                assert await stream.receive() == b"data"
+                got.append(b"data")
+        assert len(got) == 2
+        for stream in (a, b, c, d):
+            await stream.aclose()
+
+
+@pytest.mark.anyio
+async def test_close_wakes_a_receiver_from_another_task():
+    """Not in the closer's step: no task runs within another's."""
+    async with connected() as (a, _, _), anyio.create_task_group() as tg:
+        closing = False
+
+        async def receive() -> None:
+            with pytest.raises(anyio.ClosedResourceError):
+                await a.receive()
+            assert not closing
+
+        tg.start_soon(receive)
+        await anyio.wait_all_tasks_blocked()
+        closing = True
+        a._close()
+        closing = False
+
+
+def test_exit_from_a_woken_task_leaves_none_behind():
+    """SystemExit leaves through the turn that stepped the task; the others are stepped as well."""
+    ended: list[str] = []
+
+    async def main() -> None:
+        async with two_stacks() as stacks:
+            (a, b), (c, d) = await connect(stacks), await connect(stacks)
+
+            async def leave() -> None:
+                await b.receive()
+                raise SystemExit(3)
+
+            async def stay() -> None:
+                try:
+                    await d.receive()
+                finally:
+                    ended.append("stay")
+
+            tasks = [asyncio.create_task(leave()), asyncio.create_task(stay())]
+            await asyncio.sleep(0.01)
+            engine, now = stacks.a.engine, stacks.a.driver.now
+            engine.send(a._end.handle, b"data", now())
+            engine.send(c._end.handle, b"data", now())
+            try:
+                await asyncio.wait(tasks)
+            finally:
+                for stream in (a, b, c, d):
+                    stream._close()
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    assert ended == ["stay"]
 
 
 @pytest.mark.anyio
