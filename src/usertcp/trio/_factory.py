@@ -1,0 +1,103 @@
+"""SocketFactory, trio's official hook, and the `open_stack` that installs one."""
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+import usertcp
+from usertcp._address import IPAddress, IPInterface
+from usertcp._sockopts import refuse
+from usertcp.stacks import LINGER, Stack
+from usertcp.trio._raw_io import RawSocket
+from usertcp.trio._socket import TCPSocket
+
+if TYPE_CHECKING:
+    from usertcp._binding import LinkHolder
+
+_TYPE_MASK = ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
+
+
+class SocketFactory(trio.abc.SocketFactory):
+    """Makes TCP sockets of a stack; for `trio.socket.set_custom_socket_factory`.
+
+    Other sockets (UDP, UNIX, ...) are the kernel's: `kernel_sockets` counts them.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.kernel_sockets = 0
+
+    def socket(
+        self,
+        family: AddressFamily | int = AF_INET,
+        type: SocketKind | int = SOCK_STREAM,  # noqa: A002
+        proto: int = 0,
+    ) -> trio.socket.SocketType:
+        """`OSError`: EAFNOSUPPORT without an address of the family, ENETDOWN when closed."""
+        is_ip = family in (AF_INET, AF_INET6)
+        if not is_ip or type & _TYPE_MASK != SOCK_STREAM or proto not in (0, IPPROTO_TCP):
+            made = trio.socket.from_stdlib_socket(socket.socket(family, type, proto))
+            self.kernel_sockets += 1
+            return made
+        if family not in self.stack.families:
+            raise refuse(errno.EAFNOSUPPORT, f"the usertcp stack has no {_NAMES[family]} address")
+        try:
+            self.stack.check_open()
+        except Exception as exc:
+            raise OSError(errno.ENETDOWN, str(exc)) from None
+        return TCPSocket(RawSocket(self.stack, family))
+
+    def __repr__(self) -> str:
+        return f"<usertcp.trio.SocketFactory {self.stack!r}>"
+
+
+_NAMES: dict[int, str] = {AF_INET: "IPv4", AF_INET6: "IPv6"}
+
+
+def open_stack(
+    link: "str | LinkHolder | Sequence[str | LinkHolder]",
+    *,
+    addresses: Sequence[str | IPInterface],
+    gateway: "str | IPAddress | Sequence[str | IPAddress] | None" = None,
+    resolver: trio.abc.HostnameResolver | None = None,
+    linger: float = LINGER,
+    **options: Any,
+) -> AbstractAsyncContextManager[Stack]:
+    """`usertcp.open_stack`, and trio's sockets are the stack's while it is open.
+
+        async with usertcp.trio.open_stack("packet:v1", addresses=["10.7.0.2/24"]):
+            stream = await trio.open_tcp_stream("10.7.0.1", 80)
+
+    The factory holds for the whole run, in every task; the former one is put back at the end.
+    `resolver`: names are looked up by it meanwhile. `RuntimeError` outside `trio.run`.
+    """
+    opening = usertcp.open_stack(
+        link, addresses=addresses, gateway=gateway, linger=linger, **options
+    )
+    return _installed(opening, resolver)
+
+
+@asynccontextmanager
+async def _installed(
+    opening: AbstractAsyncContextManager[Stack], resolver: trio.abc.HostnameResolver | None
+) -> AsyncIterator[Stack]:
+    trio.lowlevel.current_task()  # RuntimeError outside a run
+    async with opening as stack:
+        ours = SocketFactory(stack)
+        former = trio.socket.set_custom_socket_factory(ours)
+        former_resolver = None
+        if resolver is not None:
+            former_resolver = trio.socket.set_custom_hostname_resolver(resolver)
+        try:
+            yield stack
+        finally:
+            last = trio.socket.set_custom_socket_factory(former)
+            if last is not ours:  # who set it after us keeps it
+                trio.socket.set_custom_socket_factory(last)
+            if resolver is not None:
+                trio.socket.set_custom_hostname_resolver(former_resolver)

@@ -1,0 +1,333 @@
+"""RawSocket: the I/O and the options of a non-blocking socket.
+
+Each operation is there twice: `try_recv` gives None when it would have to wait, for `TCPSocket`;
+`recv` raises `BlockingIOError`, for who holds the `_sock` of one.
+"""
+
+import errno
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, overload
+
+from usertcp._binding import ffi, lib
+from usertcp._errors import Code, os_error
+from usertcp._info import ConnectionInfo
+from usertcp._sockopts import SNDBUF, TCP_NOTSENT_LOWAT, refuse
+from usertcp.streams import StreamOption
+from usertcp.trio._names import SockName, present
+from usertcp.trio._raw import SocketEndpoint, SocketState
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+PIECE = 65536
+"""What one send takes at most while less than TCP_NOTSENT_LOWAT bytes are unsent, as in Linux."""
+
+_WOULD_BLOCK = -Code.WOULD_BLOCK
+_LOCAL = {-Code.STALE_HANDLE: errno.EBADF, -Code.CLOSING: errno.EPIPE}
+_RECV_FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL
+_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_EOR
+
+
+def _would_block() -> NoReturn:
+    raise refuse(errno.EAGAIN)
+
+
+class RawSocket(SocketState):
+    """What `_sock` of a `TCPSocket` is: a non-blocking socket of a stack."""
+
+    __slots__ = ()
+
+    # ---- receiving ---------------------------------------------------------------------------
+
+    def try_recv(self, size: int, flags: int = 0) -> bytes | None:
+        if size < 0:
+            raise ValueError("negative buffersize in recv")
+        end = self.connection()
+        if size == 0:
+            return b""
+        if flags:
+            if flags & ~_RECV_FLAGS:
+                raise refuse(errno.EOPNOTSUPP)
+            if flags & socket.MSG_PEEK:
+                return self._try_peek(end, size)
+        data = self.engine.recv(end.handle, size, self.driver.now())
+        if isinstance(data, bytes):
+            if self._fd >= 0:
+                self.sync_ready()
+            self._after_call()
+            return data
+        return None if self._ends_at(data) is None else b""
+
+    def _ends_at(self, code: int) -> int | None:
+        """0 at the end of the stream, None when there is nothing yet; raises what it died of."""
+        if code == -Code.END_OF_STREAM:
+            return 0
+        if code == _WOULD_BLOCK:
+            if self._shut_rd:
+                return 0
+            if self._fd >= 0:
+                self.sync_ready()
+            return None
+        raise refuse(_LOCAL[code]) if code in _LOCAL else os_error(code)
+
+    def _try_peek(self, end: SocketEndpoint, size: int) -> bytes | None:
+        engine, now = self.engine, self.driver.now()
+        stack, span = engine._stack, engine._span  # noqa: SLF001
+        code = lib.ut_recv(stack, end.handle, engine._scratch, 0, size, span, now)  # noqa: SLF001
+        if code < 0:
+            return None if self._ends_at(code) is None else b""
+        data = ffi.buffer(span.data, span.len)[:]
+        lib.ut_recv_done(stack, end.handle, 0, now)
+        return data
+
+    def try_recv_into(self, buffer: "Buffer", nbytes: int = 0, flags: int = 0) -> int | None:
+        with memoryview(buffer) as view, view.cast("B") as target:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recv_into")
+            if nbytes > len(target):
+                raise ValueError("buffer too small for requested bytes")
+            size = nbytes or len(target)
+            if flags:
+                data = self.try_recv(size, flags)
+                if data is not None:
+                    target[: len(data)] = data
+                return None if data is None else len(data)
+            end = self.connection()
+            if size == 0:
+                return 0
+            engine = self.engine
+            exported = ffi.from_buffer("uint8_t[]", target, require_writable=True)
+            stack, span = engine._stack, engine._span  # noqa: SLF001
+            now = self.driver.now()
+            count: int = lib.ut_recv(stack, end.handle, exported, size, size, span, now)
+            ffi.release(exported)
+            if count <= 0:
+                return self._ends_at(count)
+            if self._fd >= 0:
+                self.sync_ready()
+            self._after_call()
+            return count
+
+    def try_recvmsg(self, size: int, flags: int) -> bytes | None:
+        return self.try_recv(size, flags)
+
+    def try_recvmsg_into(self, buffers: Iterable["Buffer"], flags: int = 0) -> int | None:
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data = self.try_recv(sum(map(len, views)), flags)
+        if data is None:
+            return None
+        offset = 0
+        for view in views:
+            part = data[offset : offset + len(view)]
+            view[: len(part)] = part
+            offset += len(part)
+        return len(data)
+
+    # ---- sending -----------------------------------------------------------------------------
+
+    def try_send(self, data: "Buffer", flags: int = 0) -> int | None:
+        if flags & ~_SEND_FLAGS:
+            raise refuse(errno.EOPNOTSUPP)
+        with memoryview(data) as whole, whole.cast("B") as view:
+            end = self.connection(errno.EPIPE)
+            if self._shut_wr:
+                raise refuse(errno.EPIPE)
+            if not end.connected and not end.ended:
+                return None
+            if not view:
+                return 0
+            if self.snd_lowat:
+                self._bound_queue(end)
+                with view[: max(self.snd_lowat, PIECE)] as piece:
+                    return self._send(end, piece)
+            return self._send(end, view)
+
+    def _send(self, end: SocketEndpoint, view: memoryview) -> int | None:
+        exported = self.engine.export(view)
+        size = len(view)
+        taken = self.engine.send_from(end.handle, exported, 0, self.driver.now())
+        ffi.release(exported)
+        self._after_call()
+        if taken > 0:
+            end.armed = taken < size
+            return taken
+        if taken == _WOULD_BLOCK:
+            end.armed = True
+            return None
+        raise refuse(_LOCAL[taken]) if taken in _LOCAL else os_error(taken)
+
+    def _unsent(self, end: SocketEndpoint) -> tuple[int, int]:
+        """(bytes in the send queue, those of them that never left)."""
+        info = self.engine._info  # noqa: SLF001
+        if lib.ut_get_info(self.engine._stack, end.handle, info) < 0:  # noqa: SLF001
+            return 0, 0
+        return info.snd_queued, info.snd_queued - info.flight_size
+
+    def _bound_queue(self, end: SocketEndpoint) -> None:
+        """TCP_NOTSENT_LOWAT: with so many bytes unsent there is no room, whatever the ring has.
+
+        The engine's limit is lowered to what it holds: it refuses, and tells when enough has gone.
+        """
+        queued, unsent = self._unsent(end)
+        if unsent < self.snd_lowat:
+            self.raise_limit(end)
+            return
+        if not self.snd_lowered:
+            self.snd_lowered = self.engine.get_option(end.handle, StreamOption.SND_LIMIT)[1]
+        wanted = min(max(unsent - self.snd_lowat // 2, 1), queued)
+        now = self.driver.now()
+        self.engine.set_option(end.handle, StreamOption.SND_LIMIT, queued, now)
+        self.engine.set_option(end.handle, StreamOption.SND_LOWAT, wanted, now)
+
+    def raise_limit(self, end: SocketEndpoint) -> None:
+        if self.snd_lowered:
+            limit, self.snd_lowered = self.snd_lowered, 0
+            now = self.driver.now()
+            self.engine.set_option(end.handle, StreamOption.SND_LIMIT, limit, now)
+            self.engine.set_option(end.handle, StreamOption.SND_LOWAT, max(limit // 4, 1), now)
+
+    def is_writable(self) -> bool:
+        """Whether send would take something, or fail."""
+        if self.is_closed() or self.is_listener or not self.ends or self._shut_wr:
+            return True
+        end = self.ends[0]
+        if end.closed or end.ended:
+            return True
+        if not end.connected:
+            return False
+        info = self.info()
+        if info is None:
+            return True
+        free = info.snd_free + (max(self.snd_lowered - info.snd_queued, 0))
+        unsent = info.snd_queued - info.flight_size
+        return free > 0 and (not self.snd_lowat or unsent < self.snd_lowat)
+
+    def try_sendmsg(
+        self, buffers: Iterable["Buffer"], ancdata: Iterable[Any] = (), flags: int = 0
+    ) -> int | None:
+        if list(ancdata):
+            raise refuse(errno.EINVAL, "TCP has no ancillary data")
+        return self.try_send(b"".join(map(memoryview, buffers)), flags)
+
+    # ---- accepting ---------------------------------------------------------------------------
+
+    def try_accept(self) -> "tuple[RawSocket, SockName] | None":
+        if self._is_closed:
+            raise refuse(errno.EBADF)
+        if not self.is_listener:
+            raise refuse(errno.EINVAL)
+        for end in self.ends:
+            if end.closed:
+                raise refuse(errno.ENODEV if end.link_failed else errno.EBADF)
+            made = self.engine.accept(end.handle, self.driver.now())
+            if isinstance(made, tuple):
+                handle, local, remote = made
+                accepted = type(self)(self.stack, self._family, self.options)
+                peer = present(self._family, *remote)
+                accepted.adopt(handle, present(self._family, *local), peer)
+                self.sync_ready()
+                self._after_call()
+                return accepted, peer
+            if made != _WOULD_BLOCK:
+                raise os_error(made)
+        self.sync_ready()
+        return None
+
+    # ---- options -----------------------------------------------------------------------------
+
+    def setsockopt(
+        self, level: int, name: int, value: "int | Buffer | None", optlen: int | None = None, /
+    ) -> None:
+        self.check_open()
+        told = self.options.set(level, name, value, optlen)
+        if (level, name) == TCP_NOTSENT_LOWAT:
+            self.snd_lowat = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
+        if told is None or self.is_listener or not self.ends or self.ends[0].closed:
+            return
+        option, number = told
+        end = self.ends[0]
+        if option is StreamOption.SND_LIMIT:
+            self.snd_lowered = 0
+        code = self.engine.set_option(end.handle, option, number, self.driver.now())
+        if code < 0 and code != -Code.STALE_HANDLE:
+            raise os_error(code)
+        self._after_call()
+
+    @overload
+    def getsockopt(self, level: int, name: int, /) -> int: ...
+    @overload
+    def getsockopt(self, level: int, name: int, buflen: int, /) -> bytes: ...
+    def getsockopt(self, level: int, name: int, buflen: int | None = None, /) -> int | bytes:
+        self.check_open()
+        if self.snd_lowered and (level, name) == SNDBUF and buflen is None:
+            return self.snd_lowered
+        return self.options.get(self, level, name, buflen or None)
+
+    def engine_option(self, option: StreamOption) -> int | None:
+        if self.is_listener or not self.ends or self.ends[0].closed:
+            return None
+        code, value = self.engine.get_option(self.ends[0].handle, option)
+        return None if code < 0 else value
+
+    def info(self) -> ConnectionInfo | None:
+        if not self.ends or self.ends[0].closed:
+            return None
+        info = self.engine.info(self.ends[0].handle)
+        return None if isinstance(info, int) else info
+
+    def is_listening(self) -> bool:
+        return self.is_listener
+
+    def take_error(self) -> int:
+        if not self.is_listener and self.ends and self.ends[0].error:
+            error, self.ends[0].error = self.ends[0].error, 0
+            return os_error(error).errno or 0
+        return 0
+
+    # ---- as a non-blocking socket.socket -----------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        data = self.try_recv(bufsize, flags)
+        return _would_block() if data is None else data
+
+    def recv_into(self, buffer: "Buffer", nbytes: int = 0, flags: int = 0) -> int:
+        count = self.try_recv_into(buffer, nbytes, flags)
+        return _would_block() if count is None else count
+
+    def send(self, data: "Buffer", flags: int = 0, /) -> int:
+        count = self.try_send(data, flags)
+        return _would_block() if count is None else count
+
+    def accept(self) -> tuple["RawSocket", SockName]:
+        made = self.try_accept()
+        return _would_block() if made is None else made
+
+    def connect(self, address: Any, /) -> None:
+        """Begins to: `BlockingIOError` (EINPROGRESS)."""
+        self.start_connect(address)
+        raise refuse(errno.EINPROGRESS)
+
+    def connect_ex(self, address: Any, /) -> int:
+        try:
+            self.start_connect(address)
+        except OSError as exc:
+            return exc.errno or errno.EIO
+        return errno.EINPROGRESS
+
+    def get_inheritable(self) -> bool:
+        return False
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        if inheritable:
+            raise no_descriptor("to pass on")
+
+    def detach(self) -> int:
+        raise no_descriptor("to detach")
+
+    def dup(self) -> "RawSocket":
+        raise no_descriptor("to duplicate")
+
+
+def no_descriptor(purpose: str) -> OSError:
+    return refuse(errno.EOPNOTSUPP, f"a usertcp socket has no kernel descriptor {purpose}")
