@@ -188,8 +188,11 @@ def in_thread(function: Callable[[], T]) -> T:
             failure.append(error)
 
     thread = threading.Thread(target=body, name="usertcp-netns")
-    thread.start()
-    thread.join()
+    try:
+        thread.start()
+        thread.join()
+    except RuntimeError:
+        body()  # the interpreter ends: it starts no threads, and no event loop is in the way
     if failure:
         raise failure[0]
     return result[0]
