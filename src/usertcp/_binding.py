@@ -9,7 +9,7 @@ One thread at a time: the engine has a mutex of its own, the scratch memory here
 
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from usertcp import _events
@@ -163,12 +163,12 @@ class RawStack:
 
     # ---- turns -------------------------------------------------------------------------------
 
-    def poll_events(self, now: int, budget: int) -> Iterator[tuple[int, int, int]] | int:
+    def poll_events(self, now: int, budget: int) -> Iterable[tuple[int, int, int]] | int:
         """One turn: the events (handle, bits, error) it led to, or a negated code."""
         count = _poll(self._stack, now, budget, self._events, MAX_EVENTS)
         self.polls += 1
-        if count < 0:
-            return count
+        if count <= 0:
+            return count or ()
         return _events.decode(self._event_bytes[: count * _events.EVENT.size])
 
     # ---- data --------------------------------------------------------------------------------

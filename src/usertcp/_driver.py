@@ -114,8 +114,9 @@ async def _asyncio_checkpoint() -> None:
     await _yield()
 
 
-async def _asyncio_settle() -> None:
-    task = current_task()
+# Told the loop, for which `current_task` would otherwise ask: up to CPython 3.11 a `getpid` each.
+async def _asyncio_settle(loop: asyncio.AbstractEventLoop) -> None:
+    task = current_task(loop)
     before = 0 if task is None else task.cancelling()
     try:
         await _yield()
@@ -130,8 +131,8 @@ try:
     from anyio._backends._asyncio import _task_states
     from anyio._backends._asyncio import is_anyio_cancellation as _is_scope_cancellation
 
-    async def _asyncio_check() -> None:
-        task = current_task()
+    async def _asyncio_check(loop: asyncio.AbstractEventLoop) -> None:
+        task = current_task(loop)
         if task is None or (state := _task_states.get(task)) is None:
             return
         scope = state.cancel_scope
@@ -144,7 +145,9 @@ try:
             scope = scope._parent_scope  # noqa: SLF001
 
 except ImportError:  # AnyIO has moved its insides: slower, same meaning
-    _asyncio_check = anyio.lowlevel.checkpoint_if_cancelled
+
+    async def _asyncio_check(loop: asyncio.AbstractEventLoop) -> None:  # noqa: ARG001
+        await anyio.lowlevel.checkpoint_if_cancelled()
 
     def _is_scope_cancellation(exc: CancelledError) -> bool:  # noqa: ARG001
         return False
@@ -232,8 +235,8 @@ class AsyncioDriver(Driver):
         # uvloop runs what a callback left before it looks at descriptors again: nothing to gain.
         own = isinstance(loop, asyncio.BaseEventLoop)
         self.new_waiter = partial(AsyncioWaiter, self) if own else loop.create_future
-        self.check = _asyncio_check
-        self.settle = _asyncio_settle
+        self.check = partial(_asyncio_check, loop)
+        self.settle = partial(_asyncio_settle, loop)
         self.checkpoint = _asyncio_checkpoint
         self._real_time = _is_real_time(loop)
         self.now = time.monotonic_ns if self._real_time else self._loop_ns
