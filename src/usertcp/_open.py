@@ -1,5 +1,6 @@
 """`open_stack`, and the stack that is ambient inside it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar, Token
@@ -14,6 +15,7 @@ from usertcp.stacks import LINGER, Stack
 
 if TYPE_CHECKING:
     from usertcp._binding import LinkHolder
+    from usertcp._control import ControlServer
 
 _ambient: ContextVar[Stack | None] = ContextVar("usertcp_stack", default=None)
 
@@ -44,6 +46,7 @@ class _OpenStack:
         capture: str | None,
         check_duplicates: bool,
         linger: float,
+        control: "str | os.PathLike[str] | bool | None",
     ) -> None:
         self._link = link
         self._config = config
@@ -53,6 +56,8 @@ class _OpenStack:
         self._capture = capture
         self._check_duplicates = check_duplicates
         self._linger = linger
+        self._control = control
+        self._control_server: ControlServer | None = None
         self._stack: Stack | None = None
         self._token: Token[Stack | None] | None = None
 
@@ -76,6 +81,7 @@ class _OpenStack:
         self._stack = stack = Stack(engine, driver, self._addresses)
         try:
             await stack.start(self._gateways, check_duplicates=self._check_duplicates)
+            self._open_control(stack)
         except BaseException:
             await stack.aclose(linger=0)
             raise
@@ -94,7 +100,23 @@ class _OpenStack:
                 _ambient.reset(self._token)
             except ValueError:  # left in another context than it was entered in
                 pass
-        await self._stack.aclose(linger=self._linger)
+        try:
+            await self._stack.aclose(linger=self._linger)
+        finally:
+            if self._control_server is not None:
+                self._control_server.close()
+
+    def _open_control(self, stack: Stack) -> None:
+        captured = self._capture is not None
+        if self._control is None:
+            if os.environ.get("USERTCP_CONTROL"):
+                from usertcp._control import from_environment
+
+                self._control_server = from_environment(stack, captured=captured)
+        elif self._control is not False:
+            from usertcp._control import ControlServer
+
+            self._control_server = ControlServer(stack, self._control, captured=captured)
 
 
 def open_stack(
@@ -108,6 +130,7 @@ def open_stack(
     capture: str | None = None,
     check_duplicates: bool = True,
     linger: float = LINGER,
+    control: "str | os.PathLike[str] | bool | None" = None,
     **options: Any,
 ) -> AbstractAsyncContextManager[Stack]:
     """Makes a TCP stack on a link, for `async with`:
@@ -123,6 +146,8 @@ def open_stack(
     capture: a pcapng file to write what passes to.
     check_duplicates: look for other users of the IPv6 addresses first (RFC 4862); takes a second.
     linger: seconds closing waits at most for what was accepted to be delivered.
+    control: a UNIX socket for `usertcp ss` and `usertcp capture`: True (PID.sock in the user's
+    runtime directory), a path, or False; None asks the environment, USERTCP_CONTROL.
 
     Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
     `ValueError` or `TypeError` for bad arguments; `OSError` for a link that cannot be opened, or an
@@ -149,5 +174,5 @@ def open_stack(
         settings["mtu"] = mtu
     return _OpenStack(
         link, settings, own, gateways, seed_words(seed),
-        capture=capture, check_duplicates=check_duplicates, linger=linger,
+        capture=capture, check_duplicates=check_duplicates, linger=linger, control=control,
     )  # fmt: skip

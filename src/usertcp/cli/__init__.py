@@ -11,6 +11,13 @@ import click
 
 COMMANDS = {
     "demo": "The whole thing in a private namespace, no set-up, checks itself.",
+    "ss": "Connections of a running program, in the columns of ss.",
+    "capture": "pcapng of a running stack.",
+    "doctor": "What this machine allows, and the command that mends what is missing.",
+    "ping": "TCP ping: how long connecting takes, again and again.",
+    "nc": "Connects or listens; standard input and output.",
+    "forward": "Relays connections between kernel sockets and a stack.",
+    "bench": "The comparison with kernel TCP on this machine.",
 }
 """Name of the command and its module, and the line `--help` shows."""
 
