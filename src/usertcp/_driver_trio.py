@@ -126,6 +126,8 @@ class TrioDriver(Driver):
         """One turn and what follows from it. Raises nothing: the timer task does, later."""
         self.watcher = None
         self.kicked = False
+        if self._is_over():
+            return
         engine = self.engine
         try:
             more = self._turn()

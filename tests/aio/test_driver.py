@@ -12,6 +12,7 @@ from anyio import BrokenResourceError
 
 from aio.pairs import NOBODY4, connect, connected, two_stacks
 from usertcp import _binding
+from usertcp._stack import Engine
 
 ECHOES = 200
 
@@ -126,6 +127,35 @@ async def test_turns_end_with_the_stack():
     if trio.lowlevel.in_trio_task():
         hooks = trio._core._run.GLOBAL_RUN_CONTEXT.runner.instruments
         assert "after_io_wait" not in hooks
+
+
+def test_a_fault_in_a_turn_of_trio_wakes_all_and_is_raised(monkeypatch, caplog):
+    """Trio itself would only log what an instrument raises."""
+    caught = []
+
+    async def main() -> None:
+        async with connected() as (a, b, _):
+
+            async def receive() -> None:
+                with pytest.raises(BrokenResourceError):
+                    await b.receive()
+                caught.append(True)
+
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(receive)
+                await anyio.wait_all_tasks_blocked()
+                monkeypatch.setattr(Engine, "poll", lambda self, now: 1 // 0)
+                await a.send(b"data")
+
+    with pytest.raises(trio.TrioInternalError) as raised:
+        trio.run(main)
+    assert caught
+    causes, error = [], raised.value
+    while error is not None:
+        causes.append(type(error))
+        error = error.__cause__ or (getattr(error, "exceptions", None) or [None])[0]
+    assert ZeroDivisionError in causes
+    assert not caplog.records
 
 
 @pytest.mark.anyio
