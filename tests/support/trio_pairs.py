@@ -1,10 +1,11 @@
 """Sockets of two stacks, on trio."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any, NamedTuple
 
+import pytest
 import trio
 
 from aio.pairs import A4, A6, B4, B6, NOBODY4, Stacks, cables, eventually, two_stacks
@@ -19,13 +20,18 @@ def on_trio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @wraps(test)
     def run(**fixtures: Any) -> None:
         async def main() -> None:
-            with trio.fail_after(60):
+            with trio.fail_after(float("inf") if clocks else 60):
                 await test(**fixtures)
 
         clocks = [f for f in fixtures.values() if isinstance(f, trio.abc.Clock)]
         trio.run(main, clock=clocks[0] if clocks else None)
 
     return run
+
+
+def raises(code: int) -> Any:
+    """Expects an `OSError` with this errno."""
+    return pytest.raises(OSError, check=lambda exc: exc.errno == code)
 
 
 class Net(NamedTuple):
@@ -78,3 +84,13 @@ async def fill(sock: TCPSocket) -> int:
         while True:
             sent += await sock.send(bytes(50_000))
     return sent
+
+
+@contextmanager
+def using(factory: SocketFactory) -> Iterator[None]:
+    """trio's own functions make sockets of this one."""
+    former = trio.socket.set_custom_socket_factory(factory)
+    try:
+        yield
+    finally:
+        trio.socket.set_custom_socket_factory(former)

@@ -243,6 +243,8 @@ class RawSocket(SocketState):
         told = self.options.set(level, name, value, optlen)
         if (level, name) == TCP_NOTSENT_LOWAT:
             self.snd_lowat = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
+            if self.snd_lowered and self.ends and not self.ends[0].closed:
+                self.raise_limit(self.ends[0])
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:
             return
         option, number = told
