@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import trio
 
 from usertcp._address import ANY, ANY_V4, family_of, pack_text
+from usertcp._errors import ERRORS, code_of
 from usertcp._sockopts import refuse
 
 SockName: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
@@ -79,6 +80,16 @@ def _is_numeric(family: int, host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def errno_of(code: int) -> int:
+    known = code_of(code)
+    return (ERRORS[known].errno if known is not None else 0) or errno.EIO
+
+
+def system_error(code: int) -> OSError:
+    """What a socket raises for a code of the engine, in the system's words."""
+    return refuse(errno_of(code))
 
 
 def connect_error(code: int, address: Any) -> OSError:

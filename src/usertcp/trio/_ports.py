@@ -10,9 +10,9 @@ from socket import AF_INET, AF_INET6
 from weakref import WeakKeyDictionary, WeakSet
 
 from usertcp._address import ANY, ANY_V4, family_of, pack
-from usertcp._errors import os_error
 from usertcp._sockopts import refuse
 from usertcp.stacks import Stack
+from usertcp.trio._names import system_error
 
 PORT_TRIES = 50
 
@@ -78,7 +78,7 @@ def choose_port(stack: Stack, claim: Claim, port: int) -> None:
             continue
         code = _try(stack, claim.addresses, wanted)
         if code < 0 and port != 0:
-            raise os_error(code)
+            raise system_error(code)
         if code >= 0:
             claim.port = wanted
             claims.add(claim)
@@ -106,7 +106,7 @@ def _free_port(stack: Stack, packed: bytes) -> int:
     engine, now = stack.engine, stack.driver.now()
     code, handle = engine.listen(packed, 0, 1, now)
     if code < 0:
-        raise os_error(code)
+        raise system_error(code)
     _, port = engine.local_endpoint(handle)
     engine.close(handle, now)
     return port

@@ -21,7 +21,7 @@ import trio
 from usertcp import _events
 from usertcp._address import ANY, ANY_V4, text_of
 from usertcp._binding import lib
-from usertcp._errors import ERRORS, Code, code_of, os_error
+from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
     REUSEADDR,
@@ -33,7 +33,15 @@ from usertcp._sockopts import (
 from usertcp._stack import Endpoint, Engine
 from usertcp.stacks import Stack
 from usertcp.trio import _ports
-from usertcp.trio._names import SockName, connect_error, numeric, present, wildcard
+from usertcp.trio._names import (
+    SockName,
+    connect_error,
+    errno_of,
+    numeric,
+    present,
+    system_error,
+    wildcard,
+)
 
 MAX_BACKLOG = 65536
 
@@ -145,7 +153,7 @@ class SocketState(socket.socket):
             raise refuse(otherwise)
         end = self.ends[0]
         if end.closed:
-            raise os_error(Code.LINK_DOWN) if end.link_failed else refuse(errno.EBADF)
+            raise system_error(Code.LINK_DOWN) if end.link_failed else refuse(errno.EBADF)
         return end
 
     def is_readable(self) -> bool:
@@ -204,7 +212,7 @@ class SocketState(socket.socket):
             if code < 0:
                 self._close_ends()
                 claim.is_listening = False
-                raise os_error(code)
+                raise system_error(code)
             self._add_end(SocketEndpoint(self.engine, handle))
         self.is_listener = True
         self._after_call()
@@ -226,7 +234,7 @@ class SocketState(socket.socket):
             (source, claim.port if claim else 0), (packed, port), self.driver.now()
         )
         if code < 0:
-            raise connect_error(_errno_of(code), address)
+            raise connect_error(errno_of(code), address)
         end = SocketEndpoint(self.engine, handle)
         self._add_end(end)
         self.local = present(self._family, *self.engine.local_endpoint(handle))
@@ -238,7 +246,7 @@ class SocketState(socket.socket):
 
     def connect_failed(self, end: SocketEndpoint, address: Any) -> NoReturn:
         """Back to an unconnected socket, and the reason."""
-        code = _errno_of(end.error or Code.ABORTED)
+        code = errno_of(end.error or Code.ABORTED)
         if end.link_failed:
             code = errno.ENETDOWN
         self._close_ends()
@@ -383,8 +391,3 @@ class SocketState(socket.socket):
             return "<usertcp socket closed>"
         peer = f", raddr={self._remote}" if self._remote else ""
         return f"<usertcp socket family={self._family.name}, laddr={self.local}{peer}>"
-
-
-def _errno_of(code: int) -> int:
-    known = code_of(code)
-    return (ERRORS[known].errno if known is not None else 0) or errno.EIO

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from usertcp._binding import ffi, lib
-from usertcp._errors import Code, os_error
+from usertcp._errors import Code
 from usertcp._info import ConnectionInfo
 from usertcp._sockopts import SNDBUF, TCP_NOTSENT_LOWAT, refuse
 from usertcp.streams import StreamOption
-from usertcp.trio._names import SockName, present
+from usertcp.trio._names import SockName, errno_of, present, system_error
 from usertcp.trio._raw import SocketEndpoint, SocketState
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ PIECE = 65536
 """What one send takes at most while less than TCP_NOTSENT_LOWAT bytes are unsent, as in Linux."""
 
 _WOULD_BLOCK = -Code.WOULD_BLOCK
-_LOCAL = {-Code.STALE_HANDLE: errno.EBADF, -Code.CLOSING: errno.EPIPE}
 _RECV_FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL
 _SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_EOR
 
@@ -69,7 +68,7 @@ class RawSocket(SocketState):
             if self._fd >= 0:
                 self.sync_ready()
             return None
-        raise refuse(_LOCAL[code]) if code in _LOCAL else os_error(code)
+        raise system_error(code)
 
     def _try_peek(self, end: SocketEndpoint, size: int) -> bytes | None:
         engine, now = self.engine, self.driver.now()
@@ -155,7 +154,7 @@ class RawSocket(SocketState):
         if taken == _WOULD_BLOCK:
             end.armed = True
             return None
-        raise refuse(_LOCAL[taken]) if taken in _LOCAL else os_error(taken)
+        raise system_error(taken)
 
     def _unsent(self, end: SocketEndpoint) -> tuple[int, int]:
         """(bytes in the send queue, those of them that never left)."""
@@ -230,7 +229,7 @@ class RawSocket(SocketState):
                 self._after_call()
                 return accepted, peer
             if made != _WOULD_BLOCK:
-                raise os_error(made)
+                raise system_error(made)
         self.sync_ready()
         return None
 
@@ -253,7 +252,7 @@ class RawSocket(SocketState):
             self.snd_lowered = 0
         code = self.engine.set_option(end.handle, option, number, self.driver.now())
         if code < 0 and code != -Code.STALE_HANDLE:
-            raise os_error(code)
+            raise system_error(code)
         self._after_call()
 
     @overload
@@ -284,7 +283,7 @@ class RawSocket(SocketState):
     def take_error(self) -> int:
         if not self.is_listener and self.ends and self.ends[0].error:
             error, self.ends[0].error = self.ends[0].error, 0
-            return os_error(error).errno or 0
+            return errno_of(error)
         return 0
 
     # ---- as a non-blocking socket.socket -----------------------------------------------------
