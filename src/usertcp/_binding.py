@@ -101,7 +101,7 @@ class RawStack:
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
-        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "shared",
+        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "pump_fd", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +127,7 @@ class RawStack:
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
         self.fd = link_info.fd
+        self.pump_fd = -1  # readable when the pump thread has left events; -1: there is none
         self._scratch = ffi.new("uint8_t[]", SCRATCH)
         self._bytes = _buffer(self._scratch)
         self._span = ffi.new("ut_span *")
@@ -160,6 +161,14 @@ class RawStack:
             self.shared = memoryview(array("Q", [_events.NEVER, 0]))
             lib.ut_stack_free(stack)
             self._link.close()
+
+    def start_pump(self) -> None:
+        """A thread services link and timers when turns are late; times are monotonic ns then."""
+        error = ffi.new("int *")
+        code = lib.ut_pump_start(self._stack, error)
+        if code < 0:
+            raise exception(code, "the pump thread cannot be started", error[0])
+        self.pump_fd = lib.ut_pump_fd(self._stack)
 
     # ---- turns -------------------------------------------------------------------------------
 

@@ -44,9 +44,19 @@ class Driver(ABC):
     lets a scope's cancellation wait for the next checkpoint; `checkpoint` does both, as AnyIO's.
     """
 
-    __slots__ = ("armed", "check", "checkpoint", "engine", "new_waiter", "now", "settle")
+    __slots__ = (
+        "armed",
+        "check",
+        "checkpoint",
+        "engine",
+        "new_waiter",
+        "now",
+        "real_time",
+        "settle",
+    )
 
     now: Callable[[], int]
+    real_time: bool  # `now` is CLOCK_MONOTONIC, rather than a clock that a test moves
     new_waiter: Callable[[], AwaitableWaiter]
     check: Checkpoint
     settle: Checkpoint
@@ -222,7 +232,7 @@ def _step_all(woken: list[AsyncioWaiter]) -> None:
 class AsyncioDriver(Driver):
     """`add_reader` on the link's descriptor and one timer."""
 
-    __slots__ = ("_real_time", "_soon", "_timer", "_watching", "loop", "woken")
+    __slots__ = ("_soon", "_timer", "_watching", "loop", "woken")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -238,8 +248,8 @@ class AsyncioDriver(Driver):
         self.check = partial(_asyncio_check, loop)
         self.settle = partial(_asyncio_settle, loop)
         self.checkpoint = _asyncio_checkpoint
-        self._real_time = _is_real_time(loop)
-        self.now = time.monotonic_ns if self._real_time else self._loop_ns
+        self.real_time = _is_real_time(loop)
+        self.now = time.monotonic_ns if self.real_time else self._loop_ns
 
     def _loop_ns(self) -> int:
         return int(self.loop.time() * 1e9)
@@ -247,6 +257,8 @@ class AsyncioDriver(Driver):
     def start(self) -> None:
         if self.engine.fd >= 0:
             self.loop.add_reader(self.engine.fd, self._on_ready)
+        if self.engine.pump_fd >= 0:
+            self.loop.add_reader(self.engine.pump_fd, self._on_ready)
         self._watching = True
         self._kick()
 
@@ -258,6 +270,8 @@ class AsyncioDriver(Driver):
             self._watching = False
             if self.engine.fd >= 0:
                 self.loop.remove_reader(self.engine.fd)
+            if self.engine.pump_fd >= 0:
+                self.loop.remove_reader(self.engine.pump_fd)
         for handle in (self._timer, self._soon):
             if handle is not None:
                 handle.cancel()
@@ -299,7 +313,7 @@ class AsyncioDriver(Driver):
         # Rounded up, so that we are not brought back before it is due: to the next millisecond,
         # which is what loops count in, or to a microsecond more where time is exact.
         left = max(deadline - self.now(), 0)
-        delay = (left // 1_000_000 + 1) * 1e-3 if self._real_time else (left + 1000) * 1e-9
+        delay = (left // 1_000_000 + 1) * 1e-3 if self.real_time else (left + 1000) * 1e-9
         self._timer = self.loop.call_later(delay, self._on_timer) if self._watching else None
 
     def _kick(self) -> None:

@@ -86,8 +86,8 @@ class TrioDriver(Driver):
         self.check = trio.lowlevel.checkpoint_if_cancelled
         self.settle = trio.lowlevel.cancel_shielded_checkpoint
         self.checkpoint = trio.lowlevel.checkpoint
-        real = type(trio.lowlevel.current_clock()).__name__ == "SystemClock"
-        self.now = time.monotonic_ns if real else _trio_ns
+        self.real_time = type(trio.lowlevel.current_clock()).__name__ == "SystemClock"
+        self.now = time.monotonic_ns if self.real_time else _trio_ns
 
     def start(self) -> None:
         self._stopped = trio.Event()
@@ -149,6 +149,8 @@ class TrioDriver(Driver):
             async with trio.open_nursery() as nursery:
                 if self.engine.fd >= 0:
                     nursery.start_soon(self._watch)
+                if self.engine.pump_fd >= 0:
+                    nursery.start_soon(self._watch_pump)
                 self.turn()
                 while not self._is_over():
                     await self._until_deadline()
@@ -174,6 +176,12 @@ class TrioDriver(Driver):
                 await wait_readable(fd)
         finally:
             self.watcher = None
+
+    async def _watch_pump(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self.engine.pump_fd)
+            self._kick()  # the turn takes the events, and the descriptor's readiness with them
+            await trio.lowlevel.checkpoint()
 
     async def _until_deadline(self) -> None:
         """Keeps the loop awake when kicked; returns when the deadline came, after its turn."""

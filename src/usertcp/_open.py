@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from usertcp._address import IPAddress, IPInterface, parse_address, parse_interface
 from usertcp._config import StackConfig, seed_words
-from usertcp._driver import new_driver
+from usertcp._driver import Driver, new_driver
 from usertcp._stack import Engine
 from usertcp.stacks import LINGER, Stack
 
@@ -47,6 +47,7 @@ class _OpenStack:
         check_duplicates: bool,
         linger: float,
         control: "str | os.PathLike[str] | bool | None",
+        pump: bool | None,
     ) -> None:
         self._link = link
         self._config = config
@@ -57,6 +58,7 @@ class _OpenStack:
         self._check_duplicates = check_duplicates
         self._linger = linger
         self._control = control
+        self._pump = pump
         self._control_server: ControlServer | None = None
         self._stack: Stack | None = None
         self._token: Token[Stack | None] | None = None
@@ -80,6 +82,8 @@ class _OpenStack:
             raise
         self._stack = stack = Stack(engine, driver, self._addresses)
         try:
+            if self._wants_pump(link, driver):
+                engine.start_pump()
             await stack.start(self._gateways, check_duplicates=self._check_duplicates)
             self._open_control(stack)
         except BaseException:
@@ -106,6 +110,12 @@ class _OpenStack:
             if self._control_server is not None:
                 self._control_server.close()
 
+    def _wants_pump(self, link: object, driver: Driver) -> bool:
+        if self._pump and not driver.real_time:
+            raise ValueError("pump: a stack in virtual time cannot have the thread")
+        on_device = getattr(link, "kind", "memory") != "memory"
+        return driver.real_time and on_device if self._pump is None else self._pump
+
     def _open_control(self, stack: Stack) -> None:
         captured = self._capture is not None
         if self._control is None:
@@ -131,6 +141,7 @@ def open_stack(
     check_duplicates: bool = True,
     linger: float = LINGER,
     control: "str | os.PathLike[str] | bool | None" = None,
+    pump: bool | None = None,
     **options: Any,
 ) -> AbstractAsyncContextManager[Stack]:
     """Makes a TCP stack on a link, for `async with`:
@@ -148,6 +159,9 @@ def open_stack(
     linger: seconds closing waits at most for what was accepted to be delivered.
     control: a UNIX socket for `usertcp ss` and `usertcp capture`: True (PID.sock in the user's
     runtime directory), a path, or False; None asks the environment, USERTCP_CONTROL.
+
+    pump: a thread that acknowledges, retransmits and answers probes while the program keeps the
+    event loop busy; None: on every link but those in memory.
 
     Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
     `ValueError` or `TypeError` for bad arguments; `OSError` for a link that cannot be opened, or an
@@ -175,4 +189,5 @@ def open_stack(
     return _OpenStack(
         link, settings, own, gateways, seed_words(seed),
         capture=capture, check_duplicates=check_duplicates, linger=linger, control=control,
+        pump=pump,
     )  # fmt: skip

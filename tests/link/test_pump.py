@@ -1,0 +1,163 @@
+"""The pump thread: TCP goes on while the program keeps its event loop busy.
+
+The peer is the kernel's TCP over veth; the program blocks its loop with time.sleep.
+"""
+
+import hashlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+import usertcp
+from support.netns import in_namespace
+from usertcp.netns import addr_add, link_up, quiet, veth_pair
+
+OURS, THEIRS = "10.7.0.2", "10.7.0.1"
+BLOCKED = 1.5  # seconds
+INCOMING = 10_000_000
+OUTGOING = 700_000
+TOTAL_RETRANS = 100  # offset of tcpi_total_retrans in the kernel's struct tcp_info
+
+pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+def place() -> None:
+    veth_pair("v0", "v1")
+    addr_add("v0", f"{THEIRS}/24")
+    quiet("v1")
+    for name in ("v0", "v1"):
+        link_up(name)
+
+
+class KernelPeer(threading.Thread):
+    """A kernel socket that sends INCOMING bytes and receives OUTGOING, each way on its own."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server((THEIRS, 0))
+        self.port = self.listener.getsockname()[1]
+        self.received_at = 0.0
+        self.retransmitted = -1
+        self.digest = ""
+
+    def run(self) -> None:
+        conn, _ = self.listener.accept()
+        sender = threading.Thread(target=conn.sendall, args=(bytes(INCOMING),), daemon=True)
+        sender.start()
+        taken = hashlib.sha256()
+        left = OUTGOING
+        while left:
+            data = conn.recv(65536)
+            taken.update(data)
+            left -= len(data)
+        self.received_at = time.monotonic()
+        self.digest = taken.hexdigest()
+        sender.join()
+        info = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        self.retransmitted = struct.unpack_from("I", info, TOTAL_RETRANS)[0]
+        conn.close()
+        self.listener.close()
+
+
+def run(backend: str, main: Callable[[], object]) -> None:
+    anyio.run(main, backend=backend)  # type: ignore[arg-type]
+
+
+def test_a_blocked_program_costs_its_peer_nothing(backend: str) -> None:
+    @in_namespace
+    def inside() -> None:
+        place()
+        peer = KernelPeer()
+        peer.start()
+        ours = bytes(i % 251 for i in range(OUTGOING))
+
+        async def main() -> None:
+            async with usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"]) as stack:
+                stream = await stack.connect_tcp(THEIRS, peer.port)
+                await stream.send(ours)
+                time.sleep(BLOCKED)  # noqa: ASYNC251
+                woke = time.monotonic()
+                assert peer.received_at, "what was accepted did not leave while the loop was busy"
+                assert peer.received_at < woke - BLOCKED / 2
+                left = INCOMING
+                while left:
+                    left -= len(await stream.receive())
+                await stream.aclose()
+
+        run(backend, main)
+        peer.join(10)
+        assert peer.digest == hashlib.sha256(ours).hexdigest()
+        assert peer.retransmitted == 0
+
+    inside()
+
+
+def test_without_the_pump_nothing_moves(backend: str) -> None:
+    """So the test above tests something."""
+
+    @in_namespace
+    def inside() -> None:
+        place()
+        peer = KernelPeer()
+        peer.start()
+
+        async def main() -> None:
+            opened = usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"], pump=False)
+            async with opened as stack:
+                stream = await stack.connect_tcp(THEIRS, peer.port)
+                await stream.send(bytes(OUTGOING))
+                time.sleep(0.3)  # noqa: ASYNC251
+                assert not peer.received_at
+                await stream.aclose()
+
+        run(backend, main)
+
+    inside()
+
+
+def test_both_ends_of_a_blocking_call_in_one_thread(backend: str) -> None:
+    """A handshake and an exchange that the loop never sees."""
+
+    @in_namespace
+    def inside() -> None:
+        place()
+
+        async def main() -> None:
+            async with usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"]) as stack:
+                listener = await stack.create_tcp_listener(local_port=80)
+                await anyio.sleep(0.3)  # long enough that the pump is parked
+                kernel = socket.create_connection((OURS, 80), timeout=5)
+                kernel.sendall(b"blocking all the while")
+                kernel.shutdown(socket.SHUT_WR)
+                async with await listener.listeners[0].accept() as stream:
+                    assert await stream.receive() == b"blocking all the while"
+                    with pytest.raises(anyio.EndOfStream):
+                        await stream.receive()
+                kernel.close()
+                await listener.aclose()
+
+        run(backend, main)
+
+    inside()
+
+
+def test_virtual_time_has_no_pump(backend: str) -> None:
+    from usertcp.testing import virtual_loop_factory
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="virtual time"):
+            async with usertcp.open_stack("memory:p", addresses=["10.0.0.1/24"], pump=True):
+                pass
+
+    if backend == "trio":
+        import trio
+        import trio.testing
+
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    else:
+        anyio.run(main, backend_options={"loop_factory": virtual_loop_factory})
