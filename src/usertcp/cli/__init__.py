@@ -11,6 +11,7 @@ import click
 
 COMMANDS = {
     "demo": "The whole thing in a private namespace, no set-up, checks itself.",
+    "run": "Runs an unchanged program on a stack.",
     "ss": "Connections of a running program, in the columns of ss.",
     "capture": "pcapng of a running stack.",
     "doctor": "What this machine allows, and the command that mends what is missing.",

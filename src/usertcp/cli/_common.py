@@ -245,8 +245,8 @@ def reason(error: BaseException) -> str:
         return "; ".join(dict.fromkeys(map(reason, error.exceptions)))
     if str(error) == "All connection attempts failed" and error.__cause__ is not None:
         return reason(error.__cause__)
-    if isinstance(error, OSError) and error.errno is None and error.args:
-        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,13 +62,17 @@ class Joint:
 
     async def _receive(self) -> None:
         writer = Writer(1)
-        with suppress(anyio.EndOfStream):
+        done = self._quit
+        try:
             while True:
                 data = await self._stream.receive()
                 await writer.write(data)
                 self._result.received += len(data)
-        writer.close()
-        if self._quit:
+        except anyio.EndOfStream:
+            writer.close()
+        except BrokenPipeError:  # as `| head` does: nobody wants more
+            done = True
+        if done:
             self._scope.cancel()
 
 

@@ -1,0 +1,265 @@
+"""`usertcp run`: unchanged programs on asyncio, uvloop and trio, and what is said of the others."""
+
+import json
+import signal
+import socket
+import textwrap
+from pathlib import Path
+from subprocess import Popen  # noqa: TC003
+
+import click
+import pytest
+
+from support.cli import STACK, clean_environment, line_of, start, usertcp
+from support.netns import in_namespace, veth
+from usertcp.cli import main
+from usertcp.cli._common import StackOptions
+from usertcp.cli.run import run
+
+MEMORY = ("--link", "memory:alone", "--address", "10.7.0.2/24")
+ECHO = """
+import asyncio, sys
+async def handle(reader, writer):
+    writer.write(b"you said " + await reader.readline())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    done.set()
+async def main():
+    global done
+    done = asyncio.Event()
+    async with await asyncio.start_server(handle, port=8080):
+        print(__name__, *sys.argv[1:], flush=True)
+        await done.wait()
+"""
+PROGRAMS = {
+    "asyncio.run": ECHO + "asyncio.run(main())",
+    "uvloop.run": ECHO + "import uvloop; uvloop.run(main())",
+    "uvloop.install": ECHO + "import uvloop; uvloop.install(); asyncio.run(main())",
+    "the loop's class": ECHO + "asyncio.Runner(loop_factory=asyncio.SelectorEventLoop).run(main())",
+    "new_event_loop": ECHO + "asyncio.new_event_loop().run_until_complete(main())",
+    "anyio": ECHO + "import anyio; anyio.run(main)",
+    "trio": """
+import sys, trio
+async def handle(stream):
+    await stream.send_all(b"you said " + await stream.receive_some())
+    await stream.aclose()
+    nursery.cancel_scope.cancel()
+async def main():
+    global nursery
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_tcp, handle, 8080)
+        print(__name__, *sys.argv[1:], flush=True)
+trio.run(main)
+""",
+    "anyio on trio": """
+import sys, anyio
+async def handle(stream):
+    async with stream:
+        await stream.send(b"you said " + await stream.receive())
+    scope.cancel()
+async def main():
+    global scope
+    with anyio.CancelScope() as scope:
+        import trio
+        async with trio.open_nursery() as nursery:
+            async def trio_handle(stream):
+                await stream.send_all(b"you said " + await stream.receive_some())
+                await stream.aclose()
+                scope.cancel()
+            await nursery.start(trio.serve_tcp, trio_handle, 8080)
+            print(__name__, *sys.argv[1:], flush=True)
+anyio.run(main, backend="trio")
+""",
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(request.param)
+    return path
+
+
+def converse(process: "Popen[str]", words: str) -> None:
+    """The program is there, and answers on the stack's address."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    assert line == f"__main__{words}\n", process.stderr.read()
+    with socket.create_connection(("10.7.0.2", 8080), timeout=20) as client:
+        client.sendall(b"hello\n")
+        assert client.makefile("rb").read() == b"you said hello\n"
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys(), indirect=True)
+@in_namespace
+def test_unchanged_programs(program: Path):
+    veth()
+    converse(start("run", *STACK, str(program), "--link", "x"), " --link x")
+
+
+@in_namespace
+def test_a_module_and_its_own_options(tmp_path: Path):
+    veth()
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served/__main__.py").write_text(PROGRAMS["asyncio.run"])
+    process = start("run", *STACK, "-m", "served", "--json", "-m", cwd=tmp_path)
+    converse(process, " --json -m")
+
+
+@in_namespace
+def test_a_console_script(tmp_path: Path):
+    """As pip installs them: an entry point of a distribution."""
+    veth()
+    (tmp_path / "served.py").write_text(
+        ECHO.replace("__name__", "'__main__'") + "def entry(): asyncio.run(main())\n"
+    )
+    info = tmp_path / "served-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: served\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\nserve-it = served:entry\n")
+    environment = clean_environment(PYTHONPATH=str(tmp_path))
+    process = start("run", *STACK, "serve-it", "a", env=environment)
+    converse(process, " a")
+
+
+@in_namespace
+def test_a_control_socket_and_a_capture_come_with_it(tmp_path: Path):
+    veth()
+    (tmp_path / "program.py").write_text(PROGRAMS["asyncio.run"])
+    control, pcap = tmp_path / "control", tmp_path / "it.pcapng"
+    words = ("--control-path", str(control), "--pcap", str(pcap))
+    process = start("run", *STACK, *words, str(tmp_path / "program.py"))
+    assert process.stdout is not None
+    process.stdout.readline()
+    [one] = json.loads(usertcp("ss", "-l", "--json", str(control)).stdout)
+    assert [row["local"][1] for row in one["connections"]] == [8080]
+    with socket.create_connection(("10.7.0.2", 8080), timeout=20) as client:
+        client.sendall(b"\n")
+        client.recv(100)
+    assert process.wait(20) == 0
+    assert pcap.stat().st_size > 500
+    assert not control.exists()
+
+
+def program_of(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def test_exit_codes_are_the_programs(tmp_path: Path):
+    for text, status in (("raise SystemExit(7)", 7), ("1 / 0", 1), ("", 0)):
+        assert usertcp("run", *MEMORY, program_of(tmp_path, text)).returncode == status
+
+
+def test_the_program_finds_itself_as_it_always_does(tmp_path: Path):
+    path = program_of(tmp_path, "import sys; print(__name__, __file__, sys.argv, sys.path[0])")
+    done = usertcp("run", *MEMORY, path, "-x", "--json")
+    assert done.stdout == f"__main__ {path} {[path, '-x', '--json']} {tmp_path}\n"
+
+
+def test_a_program_that_never_used_the_stack_is_told_of(tmp_path: Path):
+    done = usertcp("run", *MEMORY, program_of(tmp_path, "pass"))
+    assert "opened no connection on the stack" in line_of(done.stderr)
+    done = usertcp("run", "--json", *MEMORY, program_of(tmp_path, "pass"))
+    assert json.loads(done.stderr) == {"stacks": 0, "bypasses": {}}
+
+
+BYPASS = """
+import socket, threading
+server = socket.create_server(("127.0.0.1", 0))
+for _ in range(3):
+    socket.create_connection(server.getsockname()).close()
+socket.socketpair(); socket.socket(type=socket.SOCK_DGRAM).bind(("127.0.0.1", 0))
+print("went on")
+"""
+
+
+def test_a_bypass_is_told_once_and_counted(tmp_path: Path):
+    path = program_of(tmp_path, BYPASS)
+    done = usertcp("run", "--bypass", "kernel", *MEMORY, path)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+    assert done.stderr.count("was connected to 127.0.0.1:") == 1
+    assert done.stderr.count("was bound 127.0.0.1:") == 1
+    assert "past the stack: 1 x bind, 3 x connect" in done.stderr
+
+    done = usertcp("run", "--bypass", "error", *MEMORY, path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "usertcp run --bypass error: a kernel TCP socket was bound" in done.stderr
+
+
+def test_a_bound_socket_that_nobody_adopts_is_told_of(tmp_path: Path):
+    path = program_of(tmp_path, "import socket, time; socket.create_server(('', 0)); time.sleep(2)")
+    done = usertcp("run", *MEMORY, path)
+    assert "no event loop has taken it over" in done.stderr
+
+
+def test_packages_that_cannot_work_are_named(tmp_path: Path):
+    done = usertcp("run", *MEMORY, "-m", "granian", "app:app")
+    assert done.returncode == 1
+    assert "usertcp forward --listen" in line_of(done.stderr)
+    (tmp_path / "psycopg.py").write_text("")
+    done = usertcp("run", *MEMORY, program_of(tmp_path, "import psycopg"))
+    assert "psycopg cannot run on a stack (libpq" in done.stderr
+
+
+def test_what_cannot_be_run():
+    for words, status, part in (
+        ((), 2, "what is to be run"),
+        (("no-such-program",), 1, "is no script"),
+        (("-m", "no_such_module"), 1, "no module named"),
+        (("true",), 1, "no Python program"),
+    ):
+        done = usertcp("run", *MEMORY, *words)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert part in done.stderr
+    done = usertcp("run", "--link", "packet:none", "--address", "10.7.0.2/24", "x")
+    assert (done.returncode, "no network device" in line_of(done.stderr)) == (1, True)
+
+
+def test_an_interrupt_reaches_the_program(tmp_path: Path):
+    text = """
+    import time
+    try:
+        print("up", flush=True)
+        time.sleep(30)
+    except KeyboardInterrupt:
+        raise SystemExit(9)
+    """
+    with start("run", *MEMORY, program_of(tmp_path, text)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "rest"),
+    [
+        (["-m", "uvicorn", "app:app", "--port", "1"], "uvicorn", ["app:app", "--port", "1"]),
+        (["--mtu", "1400", "-mhttp.server", "--bind", "x"], "http.server", ["--bind", "x"]),
+        (["--control", "script.py", "-m", "x", "--json"], None, ["script.py", "-m", "x", "--json"]),
+        (["--link", "-m", "script.py"], None, ["script.py"]),
+        (["--", "script.py", "--json"], None, ["script.py", "--json"]),
+    ],
+)
+def test_whose_option_it_is(words: list[str], module: str | None, rest: list[str]):
+    assert isinstance(main, click.Group)
+    context = run.make_context("run", list(words))
+    assert context.params["module"] == module
+    assert list(context.params["arguments"]) == rest
+    assert context.params["as_json"] is False
+
+
+def test_the_environment_says_the_same():
+    options = StackOptions("raw:", ("10.7.0.2/24", "fd07::2/64"), (), 1400, None, "1", "asyncio")
+    assert options.environment() == {
+        "USERTCP_LINK": "raw:",
+        "USERTCP_ADDRESS": "10.7.0.2/24,fd07::2/64",
+        "USERTCP_MTU": "1400",
+        "USERTCP_CONTROL": "1",
+    }
