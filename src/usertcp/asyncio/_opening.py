@@ -1,0 +1,159 @@
+"""The stack of a loop: given, or opened from the environment when TCP is first needed.
+
+`USERTCP_LINK`, `USERTCP_ADDRESS` (comma separated), `USERTCP_GATEWAY` (comma separated),
+`USERTCP_PCAP`. Inside `async with open_stack(...)` on the same loop, that stack comes first.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from asyncio import events
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+from anyio import ClosedResourceError
+
+from usertcp._driver import AsyncioDriver
+from usertcp._open import _ambient, open_stack
+from usertcp.asyncio._tokens import BYPASS, Policy, parse_policy
+from usertcp.stacks import Stack
+
+logger = logging.getLogger("usertcp.asyncio")
+
+Opener: TypeAlias = AbstractAsyncContextManager[Stack]
+Given: TypeAlias = "Opener | Callable[[], Opener] | None"
+"""What `loop_factory(stack=...)` takes: `open_stack(...)`, or a function that calls it."""
+
+LINK, ADDRESS, GATEWAY, PCAP = "USERTCP_LINK USERTCP_ADDRESS USERTCP_GATEWAY USERTCP_PCAP".split()
+_EXAMPLE = f"{LINK}=packet:eth1 {ADDRESS}=10.7.0.2/24 (and, if need be, {GATEWAY}=10.7.0.1)"
+
+
+def _list(environ: Mapping[str, str], name: str) -> list[str]:
+    return [part for text in environ.get(name, "").split(",") if (part := text.strip())]
+
+
+def from_environment(environ: Mapping[str, str]) -> Opener:
+    """`open_stack` as the environment says. `RuntimeError` when it says nothing, or not enough;
+    `ValueError`, which names the variable, for what is wrong.
+    """
+    link, addresses = environ.get(LINK, "").strip(), _list(environ, ADDRESS)
+    missing = [name for name, value in ((LINK, link), (ADDRESS, addresses)) if not value]
+    if missing:
+        raise RuntimeError(
+            f"no usertcp stack: {' and '.join(missing)} not set; set {_EXAMPLE}, give "
+            "loop_factory(stack=open_stack(...)), or open one around this call"
+        )
+    options: dict[str, Any] = {"addresses": addresses}
+    if gateways := _list(environ, GATEWAY):
+        options["gateway"] = gateways
+    if pcap := environ.get(PCAP, "").strip():
+        options["capture"] = pcap
+    try:
+        return open_stack(link, **options)
+    except ValueError as exc:
+        raise ValueError(f"{ADDRESS}, {GATEWAY}: {exc}") from None
+
+
+class LoopStack:
+    """Of one event loop: how it opens its stack, the stack, and what went by it."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, given: Given = None, bypass: Policy | None = None
+    ) -> None:
+        self._loop = loop
+        self._given = given
+        self._opener: Opener | None = None
+        self._opening: asyncio.Task[Stack] | None = None
+        self._opened: Stack | None = None
+        self._closed = False
+        self._policy = bypass
+        self.bypasses: dict[str, int] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """What is done with kernel sockets: as given, or as `USERTCP_BYPASS` says, or `error`."""
+        if self._policy is None:
+            self._policy = parse_policy(os.environ.get(BYPASS, "error"), BYPASS)
+        return self._policy
+
+    def at_hand(self) -> Stack | None:
+        """The stack to use now, if it is open: the ambient one of this loop, else its own."""
+        ambient = _ambient.get()
+        if ambient is not None and _is_of(ambient, self._loop):
+            return ambient
+        return self._opened
+
+    async def get(self) -> Stack:
+        """Opens it if need be; those who come meanwhile wait for the same one."""
+        stack = self.at_hand()
+        if stack is not None:
+            return usable(stack)
+        if self._opening is None:
+            if self._closed:
+                raise RuntimeError("the event loop and its usertcp stack are closed")
+            self._opening = self._loop.create_task(self._open())
+        try:
+            return await asyncio.shield(self._opening)
+        finally:
+            if self._opened is None and self._is_over():
+                self._opening = None  # failed: the next one may try again
+
+    def _is_over(self) -> bool:
+        return self._opening is not None and self._opening.done()
+
+    async def _open(self) -> Stack:
+        given = self._given
+        if given is None:
+            opener = from_environment(os.environ)
+        elif isinstance(given, AbstractAsyncContextManager):
+            opener = given
+        else:
+            opener = given()
+        stack = await opener.__aenter__()
+        self._opener, self._opened = opener, stack
+        logger.info("usertcp: TCP of this event loop is on %r", stack)
+        return stack
+
+    def close(self) -> None:
+        """When the loop closes, which does not run: with the stack's linger."""
+        self._closed = True
+        opener, stack = self._opener, self._opened
+        self._opener = None
+        if opener is None or stack is None:
+            return
+        if events._get_running_loop() is None:  # noqa: SLF001
+            self._loop.run_until_complete(opener.__aexit__(None, None, None))
+        elif not stack.engine.freed:  # inside another loop: no time to linger
+            stack.engine.close_all(stack.driver.now())
+            stop = stack.driver.stop()
+            try:
+                stop.send(None)
+            except StopIteration:
+                pass
+            stack.engine.free()
+
+
+def usable(stack: Stack) -> Stack:
+    """The stack, or the `OSError` that a socket would raise."""
+    try:
+        stack.check_open()
+    except ClosedResourceError as exc:
+        raise OSError(errno.ENETDOWN, str(exc)) from None
+    return stack
+
+
+def _is_of(stack: Stack, loop: asyncio.AbstractEventLoop) -> bool:
+    driver = stack.driver
+    return isinstance(driver, AsyncioDriver) and driver.loop is loop
+
+
+def running_stack(what: str) -> Stack:
+    """For a socket that nobody attached to a stack: that of the running loop, if it is open."""
+    loop = asyncio.get_running_loop()
+    own = getattr(loop, "usertcp", None)
+    stack = own.at_hand() if isinstance(own, LoopStack) else _ambient.get()
+    if stack is None:
+        raise RuntimeError(f"{what}: no usertcp stack is open on this event loop yet")
+    return stack

@@ -1,0 +1,166 @@
+"""Socket options: those of the engine, those taken and remembered, TCP_INFO's layout."""
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import TypeAlias
+
+from usertcp._errors import Code, os_error
+from usertcp._info import ConnectionInfo, State
+from usertcp._stack import Engine
+from usertcp.streams import StreamOption
+
+Key: TypeAlias = tuple[int, int]
+
+TCP, IP, IPV6, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.SOL_SOCKET
+SO_PROTOCOL, SO_DOMAIN, SO_INCOMING_CPU = 38, 39, 49
+IP_BIND_ADDRESS_NO_PORT, TCP_FASTOPEN_CONNECT, TCP_CONGESTION = 24, 30, 13
+_LINGER = struct.Struct("ii")
+
+
+def _plain(value: int) -> int:
+    return value
+
+
+# The engine's own: (option, what a program gives -> ours, ours -> what it sees).
+_ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int]]] = {
+    (TCP, socket.TCP_NODELAY): (StreamOption.NODELAY, lambda v: int(v != 0), _plain),
+    (TCP, socket.TCP_USER_TIMEOUT): (
+        StreamOption.USER_TIMEOUT,
+        lambda v: v * 1_000_000 if v else (1 << 63) - 1,  # 0: the kernel's default, here: none
+        lambda v: min(v // 1_000_000, 0x7FFFFFFF),
+    ),
+    (SOL, socket.SO_SNDBUF): (StreamOption.SND_LIMIT, _plain, _plain),
+    (SOL, socket.SO_RCVBUF): (StreamOption.RCV_LIMIT, _plain, _plain),
+    (IP, socket.IP_TTL): (StreamOption.TTL, _plain, _plain),
+    (IPV6, socket.IPV6_UNICAST_HOPS): (StreamOption.TTL, _plain, _plain),
+    (IP, socket.IP_TOS): (StreamOption.DSCP, lambda v: v >> 2 & 63, lambda v: v << 2),
+    (IPV6, socket.IPV6_TCLASS): (StreamOption.DSCP, lambda v: v >> 2 & 63, lambda v: v << 2),
+}
+_LIMITS = (StreamOption.SND_LIMIT, StreamOption.RCV_LIMIT)
+
+# Taken, told back, without effect: what frameworks set on every socket and means nothing here.
+REMEMBERED: dict[Key, int] = {
+    (SOL, socket.SO_REUSEADDR): 0,
+    (SOL, socket.SO_REUSEPORT): 0,
+    (SOL, socket.SO_KEEPALIVE): 0,
+    (SOL, socket.SO_OOBINLINE): 0,
+    (SOL, socket.SO_PRIORITY): 0,
+    (SOL, SO_INCOMING_CPU): -1,
+    (TCP, socket.TCP_KEEPIDLE): 7200,
+    (TCP, socket.TCP_KEEPINTVL): 75,
+    (TCP, socket.TCP_KEEPCNT): 9,
+    (TCP, socket.TCP_QUICKACK): 1,
+    (TCP, socket.TCP_CORK): 0,
+    (TCP, socket.TCP_DEFER_ACCEPT): 0,
+    (TCP, socket.TCP_FASTOPEN): 0,
+    (TCP, TCP_FASTOPEN_CONNECT): 0,
+    (TCP, socket.TCP_NOTSENT_LOWAT): -1,
+    (IP, IP_BIND_ADDRESS_NO_PORT): 0,
+    (IPV6, socket.IPV6_V6ONLY): 0,
+}
+
+
+def unsupported(what: str) -> OSError:
+    return OSError(
+        errno.EOPNOTSUPP, f"{what}: a usertcp socket has no kernel socket underneath that could"
+    )
+
+
+def unknown(level: int, option: int) -> OSError:
+    return OSError(errno.ENOPROTOOPT, f"socket option {option} of level {level} is not known here")
+
+
+def is_known(key: Key) -> bool:
+    return key in _ENGINE or key in REMEMBERED
+
+
+def set_engine(engine: Engine, handle: int, key: Key, value: int, now: int) -> None:
+    """An option that the engine has; nothing for one that it has not."""
+    if key not in _ENGINE:
+        return
+    option, inward, _ = _ENGINE[key]
+    code = engine.set_option(handle, option, inward(value), now)
+    if code == -Code.INVALID and option in _LIMITS:
+        return  # as the kernel: a size it cannot give is not refused
+    if code < 0:
+        raise os_error(code, f"option {option.name} = {value}")
+
+
+def get_engine(engine: Engine, handle: int, key: Key) -> int | None:
+    if key not in _ENGINE:
+        return None
+    option, _, outward = _ENGINE[key]
+    code, value = engine.get_option(handle, option)
+    if code < 0:
+        raise os_error(code, f"option {option.name}")
+    return outward(value)
+
+
+def linger_value(value: object) -> int:
+    """`SO_LINGER`'s struct to ours: -1 delivers what was accepted, 0 resets."""
+    if not isinstance(value, bytes | bytearray | memoryview) or len(value) < _LINGER.size:
+        raise OSError(errno.EINVAL, "SO_LINGER: struct.pack('ii', on, seconds) is needed")
+    on, seconds = _LINGER.unpack_from(value)
+    return 0 if on and seconds == 0 else -1
+
+
+def linger_struct(value: int) -> bytes:
+    return _LINGER.pack(1, 0) if value == 0 else _LINGER.pack(0, 0)
+
+
+# ---- TCP_INFO ------------------------------------------------------------------------------------
+
+_TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q6I")  # struct tcp_info of linux/tcp.h, to rcv_wnd
+
+_KERNEL_STATE = {
+    State.ESTABLISHED: 1,
+    State.SYN_SENT: 2,
+    State.SYN_RECEIVED: 3,
+    State.FIN_WAIT_1: 4,
+    State.FIN_WAIT_2: 5,
+    State.TIME_WAIT: 6,
+    State.CLOSED: 7,
+    State.CLOSE_WAIT: 8,
+    State.LAST_ACK: 9,
+    State.LISTEN: 10,
+    State.CLOSING: 11,
+}
+_INFINITE = 0x7FFFFFFF
+
+
+def _u32(value: int) -> int:
+    return min(value, 0xFFFFFFFF)
+
+
+def tcp_info(info: ConnectionInfo) -> bytes:
+    """The kernel's `struct tcp_info`; what the engine does not count is 0."""
+    mss = info.snd_mss or 1
+    unacked = -(-info.flight_size // mss)
+    ssthresh = _INFINITE if info.ssthresh >= _INFINITE else info.ssthresh // mss
+    options = info.timestamps_ok | info.sack_ok << 1 | info.wscale_ok << 2
+    retransmits = min(info.retransmits, 0xFFFFFFFF)
+    return _TCP_INFO.pack(
+        # state, ca_state, retransmits, probes, backoff, options, wscales, flags
+        _KERNEL_STATE[info.state], 3 if info.in_recovery else 0, min(info.backoff, 255), 0,
+        min(info.backoff, 255), options, info.snd_wscale | info.rcv_wscale << 4, 0,
+        # rto, ato, snd_mss, rcv_mss
+        _u32(info.rto_ns // 1000), 0, info.snd_mss, info.rcv_mss,
+        # unacked, sacked, lost, retrans, fackets
+        unacked, 0, 0, 0, 0,
+        # last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh
+        0, 0, 0, 0, 0, info.rcv_wnd,
+        # rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans
+        _u32(info.srtt_ns // 1000), _u32(info.rttvar_ns // 1000), ssthresh, info.cwnd // mss,
+        info.rcv_mss, 3, 0, info.rcv_wnd, retransmits,
+        # pacing_rate, max_pacing_rate, bytes_acked, bytes_received
+        0, 0xFFFFFFFFFFFFFFFF, info.bytes_acked, info.bytes_received,
+        # segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out
+        _u32(info.segs_out), _u32(info.segs_in), max(info.snd_queued - info.flight_size, 0),
+        _u32(info.rtt_min_ns // 1000), _u32(info.data_segs_in), _u32(info.data_segs_out),
+        # delivery_rate, busy_time, rwnd_limited, sndbuf_limited; delivered, delivered_ce
+        0, 0, 0, 0, max(_u32(info.data_segs_out - info.retransmits), 0), 0,
+        # bytes_sent, bytes_retrans; dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd, rehash
+        info.bytes_sent, info.bytes_retransmitted, 0, 0, 0, info.snd_wnd, info.rcv_wnd, 0,
+    )  # fmt: skip
