@@ -77,7 +77,7 @@ class SocketState(socket.socket):
     __slots__ = (
         "_claim", "_error", "_family", "_fd", "_is_closed", "_remote", "_shut_rd", "_shut_wr",
         "_thread", "driver", "ends", "engine", "is_listener", "local", "options", "snd_lowat",
-        "snd_lowered", "stack",
+        "snd_lowered", "snd_room", "stack",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, options: Options | None = None) -> None:
@@ -92,6 +92,7 @@ class SocketState(socket.socket):
         self.local: SockName = present(family, text_of(wildcard(family)), 0)
         self.snd_lowat = max(self.options.remembered.get(TCP_NOTSENT_LOWAT, 0), 0)
         self.snd_lowered = 0  # the true SO_SNDBUF while the engine's is lowered
+        self.snd_room = 0  # bytes that can be sent before TCP_NOTSENT_LOWAT can be reached
         self._family = AddressFamily(family)
         self._claim: _ports.Claim | None = None
         self._remote: SockName | None = None

@@ -24,8 +24,10 @@ PIECE = 65536
 """What one send takes at most while less than TCP_NOTSENT_LOWAT bytes are unsent, as in Linux."""
 
 _WOULD_BLOCK = -Code.WOULD_BLOCK
-_RECV_FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL
-_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_EOR
+_RECV_FLAGS = int(socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL)
+_SEND_FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_MORE | socket.MSG_EOR)
+_SMALL = 4096
+"""Up to this a copy is cheaper than lending the caller's memory to C."""
 
 
 def _would_block() -> NoReturn:
@@ -126,33 +128,43 @@ class RawSocket(SocketState):
     # ---- sending -----------------------------------------------------------------------------
 
     def try_send(self, data: "Buffer", flags: int = 0) -> int | None:
-        if flags & ~_SEND_FLAGS:
+        if flags and flags & ~_SEND_FLAGS:
             raise refuse(errno.EOPNOTSUPP)
-        with memoryview(data) as whole, whole.cast("B") as view:
+        with memoryview(data) as view:
+            if view.format != "B" or view.ndim != 1:
+                with view.cast("B") as octets:
+                    return self.try_send(octets, flags)
             end = self.connection(errno.EPIPE)
             if self._shut_wr:
                 raise refuse(errno.EPIPE)
             if not end.connected and not end.ended:
                 return None
-            if not view:
-                return 0
-            if self.snd_lowat:
+            size = len(view)
+            if self.snd_lowat and size > self.snd_room:
                 self._bound_queue(end)
-                with view[: max(self.snd_lowat, PIECE)] as piece:
-                    return self._send(end, piece)
-            return self._send(end, view)
+            if size <= _SMALL:
+                return self._send(end, bytes(view)) if size else 0
+            if not self.snd_lowat:
+                return self._send(end, view)
+            with view[: max(self.snd_lowat, PIECE)] as piece:
+                return self._send(end, piece)
 
-    def _send(self, end: SocketEndpoint, view: memoryview) -> int | None:
-        exported = self.engine.export(view)
-        size = len(view)
-        taken = self.engine.send_from(end.handle, exported, 0, self.driver.now())
-        ffi.release(exported)
+    def _send(self, end: SocketEndpoint, data: bytes | memoryview) -> int | None:
+        size, now = len(data), self.driver.now()
+        if isinstance(data, bytes):
+            taken = self.engine.send(end.handle, data, now)
+        else:
+            exported = self.engine.export(data)
+            taken = self.engine.send_from(end.handle, exported, 0, now)
+            ffi.release(exported)
         self._after_call()
         if taken > 0:
             end.armed = taken < size
+            self.snd_room -= taken
             return taken
         if taken == _WOULD_BLOCK:
             end.armed = True
+            self.snd_room = 0
             return None
         raise system_error(taken)
 
@@ -167,9 +179,11 @@ class RawSocket(SocketState):
         """TCP_NOTSENT_LOWAT: with so many bytes unsent there is no room, whatever the ring has.
 
         The engine's limit is lowered to what it holds: it refuses, and tells when enough has gone.
+        Otherwise so many bytes may be sent before this has to be looked at again.
         """
         queued, unsent = self._unsent(end)
-        if unsent < self.snd_lowat:
+        self.snd_room = self.snd_lowat - unsent
+        if self.snd_room > 0:
             self.raise_limit(end)
             return
         if not self.snd_lowered:
@@ -242,6 +256,7 @@ class RawSocket(SocketState):
         told = self.options.set(level, name, value, optlen)
         if (level, name) == TCP_NOTSENT_LOWAT:
             self.snd_lowat = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
+            self.snd_room = 0
             if self.snd_lowered and self.ends and not self.ends[0].closed:
                 self.raise_limit(self.ends[0])
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:

@@ -20,8 +20,6 @@ from usertcp.trio._raw_io import RawSocket, no_descriptor
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from usertcp.trio._raw import SocketEndpoint
-
 _T = TypeVar("_T")
 _Side = Literal["reader", "writer"]
 _UNTOLD = 0.01
@@ -166,10 +164,11 @@ class TCPSocket(SocketType):
 
     async def _park(self, side: _Side) -> None:
         """Waits for an event; `trio.ClosedResourceError` when the socket is closed meanwhile."""
-        ends: list[SocketEndpoint] = self._sock.ends
-        if any(getattr(end, side) is not None for end in ends):
-            doing = "reading from" if side == "reader" else "writing to"
-            raise trio.BusyResourceError(f"another task is already {doing} this socket")
+        ends = self._sock.ends
+        for end in ends:
+            if getattr(end, side) is not None:
+                doing = "reading from" if side == "reader" else "writing to"
+                raise trio.BusyResourceError(f"another task is already {doing} this socket")
         waiter = self._sock.driver.new_waiter()
         for end in ends:
             setattr(end, side, waiter)
