@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import socket
 import struct
@@ -22,7 +23,8 @@ OK, MISSING, NOTE = "ok", "missing", "note"
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 RMEM_WANTED = 8 << 20
 """Bytes of receive queue that packet: and raw: links ask for."""
-_PYTHON = "$(readlink -f $(command -v python3))"
+_PYTHON = shlex.quote(os.path.realpath(sys.executable))
+"""The interpreter that a capability would be given to: this one."""
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 _TUNSETIFF, _TUNGETFEATURES = 0x400454CA, 0x800454CF
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x1, 0x1000, 0x4000

@@ -30,6 +30,7 @@ from usertcp.cli._common import StackOptions, opener, show_address
 from usertcp.cli._known import IN_RUST_OR_C, recipe
 
 logger = logging.getLogger("usertcp.run")
+_WORKERS = " (worker and reloader processes have no stack: serve in this one process)"
 PATIENCE = 1.0
 """Seconds for an event loop to take over a socket that the program bound."""
 _WORDS = {"socket.connect": "connected to", "socket.bind": "bound"}
@@ -146,7 +147,7 @@ class Hooks:
         """A bound socket may be a ticket that an event loop takes over; without one it is none."""
         if not self.stacks:
             self.bypasses["bind"] += 1
-            self._tell("socket.bind", f"{text}, and no event loop has taken it over")
+            self._tell("socket.bind", f"{text}, and no event loop has taken it over{_WORKERS}")
 
     def _tell(self, about: str, text: str) -> None:
         if about not in self._told:
