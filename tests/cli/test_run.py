@@ -1,6 +1,7 @@
 """`usertcp run`: unchanged programs on asyncio, uvloop and trio, and what is said of the others."""
 
 import json
+import os
 import signal
 import socket
 import textwrap
@@ -52,6 +53,26 @@ async def main():
         print(__name__, *sys.argv[1:], flush=True)
 trio.run(main)
 """,
+    "trio as a guest": """
+import asyncio, sys, trio
+async def handle(stream):
+    await stream.send_all(b"you said " + await stream.receive_some())
+    await stream.aclose()
+    nursery.cancel_scope.cancel()
+async def main():
+    global nursery
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_tcp, handle, 8080)
+        print(__name__, *sys.argv[1:], flush=True)
+async def host():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    trio.lowlevel.start_guest_run(
+        main, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done.set_result
+    )
+    (await done).unwrap()
+asyncio.run(host())
+""",
     "anyio on trio": """
 import sys, anyio
 async def handle(stream):
@@ -97,6 +118,8 @@ def converse(process: "Popen[str]", words: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys(), indirect=True)
 @in_namespace
 def test_unchanged_programs(program: Path):
+    if "uvloop" in program.read_text():
+        pytest.importorskip("uvloop")
     veth()
     converse(start("run", *STACK, str(program), "--link", "x"), " --link x")
 
@@ -121,7 +144,8 @@ def test_a_console_script(tmp_path: Path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: served\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[console_scripts]\nserve-it = served:entry\n")
-    environment = clean_environment(PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = clean_environment(PYTHONPATH=path)
     process = start("run", *STACK, "serve-it", "a", env=environment)
     converse(process, " a")
 
