@@ -3,6 +3,7 @@
     asyncio.run(main(), loop_factory=virtual_loop_factory)
     anyio.run(main, backend_options={"loop_factory": virtual_loop_factory})
 
+`network_loop_factory` makes such a loop whose TCP is that of the current host of a `Network`.
 Descriptors are real (a stack's memory link signals by one): they are looked at before time moves.
 For trio, `trio.testing.MockClock(autojump_threshold=0)` does the same.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack
+
+from usertcp.testing._hooks import NO_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,3 +113,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def virtual_loop_factory() -> VirtualLoop:
     """For `asyncio.run(loop_factory=...)`, `anyio.run(backend_options=...)` and the like."""
     return VirtualLoop()
+
+
+def network_loop_factory() -> asyncio.AbstractEventLoop:
+    """A `VirtualLoop` that is a `usertcp.asyncio` loop as well: asyncio's own `open_connection`,
+    `start_server` and all that is built on them use the stack of the current `Host`.
+    """
+    from usertcp.asyncio import loop_factory
+
+    return loop_factory(VirtualLoop, stack=_no_host)()
+
+
+def _no_host() -> NoReturn:
+    raise RuntimeError(NO_HOST)

@@ -1,102 +1,86 @@
-"""Stacks on an in-memory network with seeded faults, for asynchronous programs.
+"""Hosts on an in-memory network with seeded faults, for unmodified asynchronous programs.
 
     async with Network(seed=7) as net:
-        a, b = net.host("10.0.0.1/24"), net.host("10.0.0.2/24")
-        net.join(a, b, delay=0.02, loss=0.01)
-        async with a.open_stack() as here, b.open_stack() as there:
-            ...
+        client, server = net.host(name="client"), net.host(name="server")
+        net.join(client, server, delay=0.02, loss=0.01)
+        server.start_soon(serve)                    # usertcp.create_tcp_listener, start_server, ...
+        async with client:
+            stream = await usertcp.connect_tcp("server", 80)
+        with net.partition(client, server):
+            await anyio.sleep(60)
 
-Time is the event loop's: with a virtual one (`VirtualLoop`, trio's `MockClock`) an hour takes no
-time and a seed decides everything that happens.
+Time is the event loop's: on a virtual one (`network_loop_factory`, trio's `MockClock`) an hour
+takes no time, and the seed decides everything that happens. docs/recipes/test-networks.md.
 """
 
 from __future__ import annotations
 
-import heapq
-import os
+import inspect
 import random
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import anyio
 
-from usertcp._address import parse_interface
-from usertcp._open import open_stack
 from usertcp.stacks import LINGER
-from usertcp.testing._memory import MemoryLink
+from usertcp.testing._carrier import Carrier
+from usertcp.testing._hooks import installed
+from usertcp.testing._names import Names
+from usertcp.testing._partition import Partition
+from usertcp.testing.hosts import Host
 from usertcp.testing.impair import Impairment, Pipe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType
 
     from anyio.abc import TaskGroup
 
-    from usertcp.stacks import Stack
+    from usertcp._address import IPAddress
+    from usertcp.testing._carrier import TracedPacket
 
-_DESTINATION = {4: slice(16, 20), 6: slice(24, 40)}
-
-
-@dataclass
-class Attachment:
-    """A stack on its host's link. The link is the stack's: gone when that is freed."""
-
-    link: MemoryLink
-    stack: Stack
-
-    def is_alive(self) -> bool:
-        return not self.stack.engine.freed
-
-
-class Host:
-    """A station of a `Network`. `address` is its first, as text."""
-
-    def __init__(self, network: Network, addresses: tuple[str, ...], mtu: int) -> None:
-        self.network = network
-        self.addresses = [parse_interface(text) for text in addresses]
-        self.mtu = mtu
-        self.pipes: dict[bytes, tuple[Pipe, Host]] = {}
-        self.attached: Attachment | None = None
-        self.unreachable = 0
-        """Packets sent to an address nobody has."""
-
-    @property
-    def address(self) -> str:
-        return str(self.addresses[0].ip)
-
-    @asynccontextmanager
-    async def open_stack(self, **options: Any) -> AsyncIterator[Stack]:
-        """`usertcp.open_stack` on this host's link; again after it is closed, as after a reboot."""
-        if self.attached is not None:
-            raise RuntimeError("a host has one stack at a time")
-        seed = options.pop("seed", self.network.rng.getrandbits(64))
-        link = MemoryLink(mtu=self.mtu)
-        async with open_stack(link, addresses=self.addresses, seed=seed, **options) as stack:
-            with self.network.attach(self, Attachment(link, stack)):
-                yield stack
-                await stack.aclose(linger=options.get("linger", LINGER))
-
-    def routes(self, packet: bytes) -> tuple[Pipe, Host] | None:
-        destination = packet[_DESTINATION.get(packet[0] >> 4, slice(0, 0))]
-        return self.pipes.get(destination)
+__all__ = ["Host", "Network"]
 
 
 class Network:
-    """Hosts and the links between them. All randomness comes from `seed`."""
+    """Hosts and the links between them. All randomness comes from `seed`.
+
+    Attributes: `seed`; `rng`, for tests that want randomness of their own; `hosts`, in the order
+    they were made.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.hosts: list[Host] = []
-        self._heap: list[tuple[float, int, Host, bytes]] = []
-        self._order = 0
-        self._changed = anyio.Event()
+        self.names = Names()
+        self.carrier = Carrier()
         self._tasks: TaskGroup | None = None
-        self._exits = AsyncExitStack()
+        self._pending: list[Callable[[], object]] = []  # what was scheduled before the beginning
+        self._session: AbstractAsyncContextManager[None] | None = None
+        self._depth = 0
 
-    def host(self, *addresses: str, mtu: int = 1500) -> Host:
-        made = Host(self, addresses, mtu)
+    # -- building ---------------------------------------------------------------------------------
+
+    def host(
+        self,
+        *addresses: str,
+        name: str | None = None,
+        aliases: Iterable[str] = (),
+        mtu: int = 1500,
+        **options: Any,
+    ) -> Host:
+        """A station. Without addresses it gets the next of 10.0.0.0/8; `name` is h1, h2, ...
+
+        `options`: of `usertcp.open_stack` (`config=`, `snd_limit=`, ...), for each of its stacks.
+        `ValueError` for a name or an address that another host has.
+        """
+        number = len(self.hosts) + 1
+        if not addresses:
+            addresses = (f"10.0.{number // 250}.{number % 250}/8",)
+        made = Host(self, addresses, name or f"h{number}", mtu, options)
+        self.names.add(made.addresses, made.name, *aliases)
         self.hosts.append(made)
         return made
 
@@ -109,20 +93,118 @@ class Network:
         **impairment: Any,
     ) -> tuple[Pipe, Pipe]:
         """A link between two hosts: impairments by object, or by name for both directions."""
+        if a is b:
+            raise ValueError(f"a link needs two hosts; {a.name} was given twice")
         forth = forth or Impairment(**impairment)
         pipes = []
         for source, target, im in ((a, b, forth), (b, a, back or forth)):
-            pipe = Pipe(im, random.Random(self.rng.getrandbits(64)))
+            pipe = Pipe(im, self.random_of(f"pipe {source.name} {target.name}"))
             for interface in target.addresses:
                 source.pipes[interface.ip.packed] = (pipe, target)
             pipes.append(pipe)
         return pipes[0], pipes[1]
 
+    def join_all(self, *hosts: Host, **impairment: Any) -> None:
+        """A link between any two of `hosts` (all that there are, when none is given)."""
+        joined = hosts or tuple(self.hosts)
+        for number, a in enumerate(joined):
+            for b in joined[number + 1 :]:
+                self.join(a, b, **impairment)
+
+    def impair(
+        self,
+        a: Host,
+        b: Host,
+        forth: Impairment | None = None,
+        back: Impairment | None = None,
+        **impairment: Any,
+    ) -> None:
+        """Changes the link between two hosts: arguments as of `join`. `KeyError` without one."""
+        forth = forth or Impairment(**impairment)
+        for source, target, im in ((a, b, forth), (b, a, back or forth)):
+            source.pipes[target.addresses[0].ip.packed][0].impairment = im
+
+    def random_of(self, purpose: str) -> random.Random:
+        """A generator that depends on the seed and `purpose` only, not on what else is there."""
+        return random.Random(f"{self.seed} {purpose}")
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    def after(self, delay: float, action: Callable[..., object], *args: object) -> None:
+        """Calls `action(*args)`, and awaits what it returns if need be, `delay` seconds from now
+        (from the beginning, when the network is not running yet).
+        """
+        if self._tasks is None:
+            self._pending.append(partial(self.after, delay, action, *args))
+        else:
+            self._tasks.start_soon(_later, delay, action, args)
+
+    def partition(
+        self,
+        a: Host | Iterable[Host],
+        b: Host | Iterable[Host] | None = None,
+        *,
+        both_ways: bool = True,
+        after: float = 0.0,
+        lasting: float | None = None,
+    ) -> Partition:
+        """Cuts `a` off from `b` (from everybody else, when None): nothing comes through, and what
+        was on its way when it came is lost. Hosts, or groups of them.
+
+        Use it as a context manager, call `heal()`, or give times in seconds: it comes `after` that
+        much, and heals after `lasting`. `both_ways=False`: only packets from a to b are lost.
+        """
+        made = Partition(_group(a), None if b is None else _group(b), both_ways, self.carrier.cuts)
+        if after:
+            self.after(after, made.cut)
+        else:
+            made.cut()
+        if lasting is not None:
+            self.after(after + lasting, made.heal)
+        return made
+
+    def resolve(self, name: str) -> list[IPAddress]:
+        """The addresses of a host by name or alias. `socket.gaierror` when there is none."""
+        return self.names.resolve(name)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the network began to run."""
+        return self.carrier.now() / 1e9
+
+    @property
+    def trace(self) -> list[TracedPacket]:
+        """The last 1000 packets, and what became of them; `str()` shows one."""
+        return list(self.carrier.trace)
+
+    def digest(self) -> str:
+        """A hash over every packet so far, its times and its fate: the same for the same run."""
+        return self.carrier.digest()
+
+    def story(self, last: int = 40) -> str:
+        """Seed and the last packets as text, as a failing test shows them."""
+        shown = [str(packet) for packet in list(self.carrier.trace)[-last:]]
+        left = self.carrier.packets - len(shown)
+        lines = [f"network seed {self.seed}", *([f"... {left} packets before"] if left else [])]
+        return "\n".join([*lines, *shown])
+
+    def __repr__(self) -> str:
+        return f"<Network seed={self.seed} {' '.join(host.name for host in self.hosts)}>"
+
     # -- running ----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
-        self._tasks.start_soon(self._deliver)
+        """Again inside itself: nothing."""
+        self._depth += 1
+        if self._depth == 1:
+            self._session = self._run()
+            try:
+                await self._session.__aenter__()
+            except BaseException:
+                self._depth = 0
+                raise
         return self
 
     async def __aexit__(
@@ -130,61 +212,93 @@ class Network:
         kind: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
+    ) -> bool:
+        self._depth -= 1
+        if self._depth:
+            return False
+        session, self._session = self._session, None
+        assert session is not None
+        try:
+            await session.__aexit__(kind, value, traceback)
+        except BaseException as exc:
+            found = _unwrapped(exc, value)
+            self._note(found)
+            if found is value:
+                return False
+            _raise(found)
         if value is not None:
-            value.add_note(f"network seed {self.seed}")
-        return await self._exits.__aexit__(kind, value, traceback)
+            self._note(value)
+        return False
 
-    @contextmanager
-    def attach(self, host: Host, to: Attachment) -> Iterator[None]:
-        """Inside, the host's packets are carried."""
+    def _note(self, exc: BaseException) -> None:
+        note = f"network seed {self.seed}"
+        if isinstance(exc, Exception) and note not in getattr(exc, "__notes__", ()):
+            exc.add_note(note)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as carrying:
+            self.carrier.start(carrying)
+            try:
+                with installed(self.names):
+                    async with anyio.create_task_group() as self._tasks:
+                        self._begin()
+                        yield
+                        self._tasks.cancel_scope.cancel()  # the programs that still run
+                    await self._finish(LINGER)
+            finally:
+                self._tasks = None
+                with anyio.CancelScope(shield=True):
+                    await self._finish(0)
+                self.carrier.stop()
+            carrying.cancel_scope.cancel()
+
+    def _begin(self) -> None:
+        pending, self._pending = self._pending, []
+        for schedule in pending:
+            schedule()
+
+    async def _finish(self, linger: float) -> None:
+        """All stacks of hosts are closed together, since each needs the others' last ACKs."""
+        stacks = [host.stack for host in self.hosts if host.stack is not None]
+        for stack in stacks:
+            if not stack.engine.failed:
+                stack.engine.close_all(stack.driver.now())
+                stack.driver.after_call()
+        until, delay = anyio.current_time() + linger, 0.0
+        while any(stack.engine.unfinished() for stack in stacks):
+            if anyio.current_time() >= until:
+                break
+            await anyio.sleep(delay)
+            delay = min(max(2 * delay, 0.001), 0.05)
+        for host in self.hosts:
+            await host.switch_off()
+
+    def running_tasks(self) -> TaskGroup:
+        """Where programs of hosts run. `RuntimeError` when the network does not."""
         if self._tasks is None:
             raise RuntimeError("async with network: ... comes before opening stacks on it")
-        host.attached = to
-        scope = anyio.CancelScope()
-        self._tasks.start_soon(self._pump, host, to, scope)
-        try:
-            yield
-        finally:
-            host.attached = None
-            scope.cancel()
+        return self._tasks
 
-    async def _pump(self, host: Host, to: Attachment, scope: anyio.CancelScope) -> None:
-        if not to.is_alive():
-            return
-        readable = os.dup(to.link.far_fd)  # outlives the link
-        try:
-            with scope:
-                while True:
-                    await anyio.wait_readable(readable)
-                    now = round(anyio.current_time() * 1e9)
-                    while to.is_alive() and (packet := to.link.read()) is not None:
-                        self._offer(host, packet, now)
-                    if not to.is_alive():
-                        return
-        finally:
-            os.close(readable)
 
-    def _offer(self, host: Host, packet: bytes, now: int) -> None:
-        way = host.routes(packet)
-        if way is None:
-            host.unreachable += 1
-            return
-        pipe, target = way
-        for at, data in pipe.offer(packet, now):
-            self._order += 1
-            heapq.heappush(self._heap, (at / 1e9, self._order, target, data))
-            self._changed.set()
+async def _later(delay: float, action: Callable[..., object], args: tuple[object, ...]) -> None:
+    await anyio.sleep(delay)
+    result = action(*args)
+    if inspect.isawaitable(result):
+        await result
 
-    async def _deliver(self) -> None:
-        while True:
-            while self._heap and self._heap[0][0] <= anyio.current_time() + 1e-9:
-                _, _, target, data = heapq.heappop(self._heap)
-                if target.attached is not None and target.attached.is_alive():
-                    target.attached.link.write(data)
-            self._changed = anyio.Event()
-            until = self._heap[0][0] if self._heap else float("inf")
-            with anyio.CancelScope(deadline=until):
-                await self._changed.wait()
+
+def _group(hosts: Host | Iterable[Host]) -> frozenset[Host]:
+    return frozenset([hosts] if isinstance(hosts, Host) else hosts)
+
+
+def _unwrapped(exc: BaseException, inner: BaseException | None) -> BaseException:
+    """Without what our two task groups put around it."""
+    for _ in range(2):
+        if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 and exc is not inner:
+            exc = exc.exceptions[0]
+    return exc
+
+
+def _raise(exc: BaseException) -> NoReturn:
+    raise exc from exc.__cause__
