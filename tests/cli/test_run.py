@@ -245,6 +245,13 @@ def test_what_cannot_be_run():
     assert (done.returncode, "no network device" in line_of(done.stderr)) == (1, True)
 
 
+def test_a_capture_that_cannot_be_written_is_told_in_a_line(tmp_path: Path):
+    words = ("--pcap", str(tmp_path / "nowhere" / "x"), program_of(tmp_path, "print(1)"))
+    done = usertcp("run", *MEMORY, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No such file" in line_of(done.stderr)
+
+
 def test_an_interrupt_reaches_the_program(tmp_path: Path):
     text = """
     import time

@@ -87,7 +87,7 @@ def run(
     if module is None and not arguments:
         raise click.UsageError("what is to be run? -m MODULE, a script or a console script")
     _refuse(module if module is not None else arguments[0])
-    _try_link(stack)
+    _try_out(stack)
     os.environ.update(stack.environment() | {"USERTCP_BYPASS": bypass})
     hooks = Hooks(stack, bypass, lambda text: click.echo(f"usertcp run: {text}", err=True))
     program = _Program(module, arguments)
@@ -107,14 +107,17 @@ def _refuse(name: str) -> None:
         raise Failure(recipe(package))
 
 
-def _try_link(stack: StackOptions) -> None:
-    """A link that cannot be opened is told in a line, not from within the program."""
+def _try_out(stack: StackOptions) -> None:
+    """What cannot be opened is told in a line, not from within the program."""
     assert stack.link is not None
-    if parse_link(stack.link).kind in ("packet", "raw"):
-        try:
+    try:
+        if parse_link(stack.link).kind != "memory":  # whose ends would meet
             open_link(stack.link).close()
-        except (OSError, ValueError) as error:
-            fail(error)
+        if stack.pcap is not None:
+            with Path(stack.pcap).open("ab"):
+                pass
+    except (OSError, ValueError) as error:
+        fail(error)
 
 
 def _tell_at_the_end(hooks: Hooks, *, as_json: bool) -> None:
