@@ -78,6 +78,7 @@ class Server(base_events.Server):
         for sock in self._sockets:
             sock.listen(self._backlog)
             sock.set_reader(self._acceptor(sock))
+            self._accept_soon(sock)  # it may have listened before
         self._serving = True
 
     _start_serving = begin  # its name in asyncio

@@ -137,8 +137,11 @@ class Transport(WritingTransport, asyncio.Transport):
             return
         if self._end.closed:  # told by a close, not by a turn: somebody may be running
             self._read_soon()
-        else:
+            return
+        try:
             self._context.run(self._on_readable_in_context)
+        except Exception as exc:
+            self._fatal_error(exc, "Fatal read error on socket transport")
 
     def _on_readable_in_context(self) -> None:
         if self._end.closed:

@@ -165,7 +165,10 @@ class WritingTransport(transports._FlowControlMixin):  # noqa: SLF001 - sendfile
         if not self._send_buffered():
             return
         if self._protocol_paused:
-            self._context.run(self._maybe_resume_protocol)  # type: ignore[attr-defined]
+            try:
+                self._context.run(self._maybe_resume_protocol)  # type: ignore[attr-defined]
+            except Exception as exc:
+                self._fatal_error(exc, "Fatal write error on socket transport")
         if self._buffer or self._conn_lost:
             return
         if self._sock is not None:
