@@ -97,9 +97,14 @@ async def answer(usertcp_network, hosts):
 
 async def test_fixture(answer):
     assert answer == b"HELLO"
+
+class TestClass:
+    @pytest.mark.parametrize("number", [1, 2])
+    async def test_method(self, number, usertcp_network, hosts):
+        await an_hour(usertcp_network, hosts)
 """,
     )
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=10)
 
 
 def test_with_pytest_trio(pytester: pytest.Pytester):

@@ -1,5 +1,6 @@
 """docs/recipes/test-networks.md: what it shows runs."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -18,9 +19,12 @@ def files(name: str) -> list[str]:
     return [block for block in BLOCKS if block.startswith(f"# {name}\n")]
 
 
-@pytest.mark.parametrize(
-    ("test", "passed"), [("test_first", 2), ("test_with_trio", 1), ("test_with_asyncio", 1)]
-)
+PASSED = {"test_first": 2, "test_with_trio": 1, "test_with_asyncio": 1}
+if importlib.util.find_spec("uvicorn") and importlib.util.find_spec("httpx"):
+    PASSED["test_web"] = 1
+
+
+@pytest.mark.parametrize(("test", "passed"), PASSED.items())
 def test_recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, test: str, passed: int):
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         monkeypatch.delenv(name, raising=False)

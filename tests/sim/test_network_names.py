@@ -185,3 +185,26 @@ def test_story_is_readable(run):
     assert "a --> b" in text
     assert "> 99 seq=" in text
     assert "RST" in text
+
+
+def test_hosts_of_different_subnets_hear_each_other(run):
+    async def serve() -> None:
+        async def greet(stream: Any) -> None:
+            async with stream:
+                await stream.send(b"hello")
+
+        async with await usertcp.create_tcp_listener(local_port=80) as listener:
+            await listener.serve(greet)
+
+    async def main() -> None:
+        net = Network()
+        a = net.host("10.1.0.1/24", "fd01::1/64")
+        b = net.host("10.2.0.9/32", "fd02::9/128", name="b")
+        net.join(a, b, delay=0.02)
+        async with net, a:
+            b.start_soon(serve)
+            for target in ("10.2.0.9", "fd02::9", "b"):
+                async with await usertcp.connect_tcp(target, 80) as stream:
+                    assert await stream.receive() == b"hello"
+
+    run(main)
