@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import ssl as ssl_module
 from asyncio import sslproto
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from socket import (
     AF_UNSPEC,
     AI_PASSIVE,
@@ -19,7 +19,7 @@ from socket import (
 from typing import IO, TYPE_CHECKING, Any
 
 from usertcp._address import text_of
-from usertcp.asyncio import _resolving
+from usertcp.asyncio import _resolving, _sendfile
 from usertcp.asyncio._connecting import Attempts, server_socket
 from usertcp.asyncio._opening import Given, LoopStack
 from usertcp.asyncio._server import Server, TLSSettings, logger
@@ -354,9 +354,7 @@ class LoopMixin(SockCalls):
             raise RuntimeError(
                 f"fallback is disabled and native sendfile is not supported for {transport!r}"
             )
-        base: Any = asyncio.BaseEventLoop
-        copy: Callable[..., Awaitable[int]] = base._sendfile_fallback  # noqa: SLF001
-        return await copy(self, transport, file, offset, count)
+        return await _sendfile.to_transport(self, transport, file, offset, count)
 
 
 def _tls_settings(

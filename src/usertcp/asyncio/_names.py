@@ -3,7 +3,7 @@
 import errno
 import socket
 from ipaddress import IPv6Address
-from socket import AF_INET, AF_INET6, AddressFamily
+from socket import AF_INET, AddressFamily
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from usertcp._address import ANY, ANY_V4, SockAddr, family_of, pack, pack_text, text_of
@@ -84,7 +84,3 @@ def listen_addresses(stack: "Stack", packed: bytes, *, only_v6: bool) -> list[by
             -Code.ADDRESS_NOT_AVAILABLE, f"listen on {text_of(packed)} (the stack has {have})"
         )
     return result
-
-
-def is_v6(family: AddressFamily) -> bool:
-    return family == AF_INET6

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from usertcp._address import text_of
+from usertcp.asyncio import _sendfile
 from usertcp.asyncio._connecting import connect_socket
-from usertcp.asyncio._names import name_of, pack_name
 from usertcp.asyncio._opening import LoopStack
 from usertcp.asyncio._resolving import resolve
 from usertcp.asyncio._socket import Socket
@@ -21,7 +20,6 @@ else:
     _Base = object
 
 _T = TypeVar("_T")
-_READ_BLOCK = 64 * 1024
 _CLOSED_CHECKS = (0.0, 0.01, 0.1, 1.0)
 
 
@@ -78,7 +76,6 @@ class SockCalls(_Base):
         sock.attach(await self.usertcp.get())
         host, port = address[:2]
         ((_, packed, number), *_) = await resolve(self, (host, port), family=sock.family)
-        pack_name(sock.family, name_of(sock.family, text_of(packed), number), passive=False)
         await connect_socket(self, sock, packed, number)
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
@@ -175,28 +172,7 @@ class SockCalls(_Base):
         ours = self._ours(sock)
         if ours is None:
             return await super().sock_sendfile(sock, file, offset, count, fallback=fallback)
-        _check_sendfile(file, offset, count)
+        _sendfile.check(file, offset, count)
         if not fallback:
             raise asyncio.SendfileNotAvailableError("a usertcp socket has no sendfile of its own")
-        if offset:
-            file.seek(offset)
-        sent = 0
-        try:
-            while count is None or sent < count:
-                size = _READ_BLOCK if count is None else min(count - sent, _READ_BLOCK)
-                data = await self.run_in_executor(None, file.read, size)
-                if not data:
-                    break
-                await self.sock_sendall(ours, data)
-                sent += len(data)
-        finally:
-            if sent and hasattr(file, "seek"):
-                file.seek(offset + sent)
-        return sent
-
-
-def _check_sendfile(file: IO[bytes], offset: int, count: int | None) -> None:
-    if "b" not in getattr(file, "mode", "b"):
-        raise ValueError("file should be opened in binary mode")
-    if offset < 0 or (count is not None and count <= 0):
-        raise ValueError("offset must not be negative, count must be positive")
+        return await _sendfile.copy(self, file, partial(self.sock_sendall, ours), offset, count)
