@@ -1,10 +1,12 @@
 """How connections end that their user did not close: resets, time-outs; writing afterwards."""
 
 import asyncio
+import errno
 import logging
 
-from support.asyncio_pairs import joined, on_loops
+from support.asyncio_pairs import A4, NOBODY4, Recorder, join, joined, on, on_loops, raises
 from usertcp import StreamOption
+from usertcp._errors import Code
 from usertcp.asyncio import Transport
 
 DATA = bytes(i * 7 % 256 for i in range(300_000))
@@ -69,3 +71,34 @@ async def test_writes_after_the_end_are_dropped_and_told_of(caplog):
             a.write(b"x")
             a.write(b"x")
             assert caplog.records
+
+
+@on_loops
+async def test_link_that_fails():
+    loop = asyncio.get_running_loop()
+    async with joined() as (a, pa, _, _, stacks):
+        with on(stacks.a):
+            server = await loop.create_server(Recorder, A4, 0)
+        paused = await join(stacks)
+        paused.a.pause_reading()
+        paused.b.pause_reading()
+        paused.a.write(DATA * 40)
+        waiting = asyncio.create_task(_connect(stacks.a))
+        await asyncio.sleep(0.01)
+        stacks.a.engine.fail(-Code.LINK_DOWN)
+        for lost in (pa.lost, paused.pa.lost):
+            exc = await lost
+            assert isinstance(exc, OSError)
+            assert exc.errno == errno.ENETDOWN
+        with raises(errno.ENETDOWN):
+            await waiting
+        with raises(errno.ENETDOWN):
+            await _connect(stacks.a)
+        await server.wait_closed()
+        assert a.is_closing()
+        paused.b.abort()
+
+
+async def _connect(stack) -> None:
+    with on(stack):
+        await asyncio.get_running_loop().create_connection(Recorder, NOBODY4, 80)
