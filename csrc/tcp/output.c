@@ -26,6 +26,8 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_o
     out->seg.ack = t->rcv_nxt;
     out->seg.wnd = window_offer(t, false);
     out->seg.urp = 0;
+    out->seg.ip_ecn = 0; /* Not-ECT: ECN is not negotiated */
+    out->seg.gso_size = 0;
     out->seg.data = NULL;
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);

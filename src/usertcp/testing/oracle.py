@@ -40,6 +40,8 @@ def check_emitted(data: bytes, mtu: int) -> Packet:
         wrong = _segment_faults(packet.body)
         if packet.src.version == 4 and not packet.dont_fragment:
             wrong.append("a TCP segment may be fragmented (RFC 1191)")
+        if packet.tos & 3:
+            wrong.append("an ECN codepoint, though ECN is not negotiated (RFC 3168 6.1.1)")
         if wrong:
             raise OracleError(f"emitted {describe(packet.body)}: {'; '.join(wrong)}")
     return packet
