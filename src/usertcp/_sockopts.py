@@ -106,7 +106,7 @@ REMEMBERED: dict[Key, int] = {
     REUSEADDR: 0,
     V6ONLY: 0,
     BIND_NO_PORT: 0,
-    TCP_NOTSENT_LOWAT: -1,
+    TCP_NOTSENT_LOWAT: 0,
     (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)): 0,
     (SOL_SOCKET, socket.SO_KEEPALIVE): 0,
     (SOL_SOCKET, socket.SO_OOBINLINE): 0,
