@@ -145,10 +145,11 @@ int ut_accept(ut_stack *s, ut_handle listener, uint64_t now, ut_handle *out, ut_
  * not all was taken, UT_WRITABLE follows once there is room. */
 int64_t ut_send(ut_stack *s, ut_handle h, const void *data, size_t len, uint64_t now);
 /* Up to `max` bytes. When at most `cap` are there to be given they are copied to `to` and consumed:
- * returns their number. When more are there, returns 0 and lends up to `max` bytes, contiguous, in
- * *lent: valid and unconsumed until ut_recv_done. Else -WOULD_BLOCK, -END_OF_STREAM, or why.
- * Received bytes are given before END_OF_STREAM or RESET is told; UT_READABLE follows when that is
- * next. */
+ * returns their number, less than min(cap, max) only if none are left. When more are there, returns
+ * 0 and lends up to `max` bytes, contiguous, more than `cap`, in *lent: valid and unconsumed until
+ * ut_recv_done; or returns `cap` bytes, where fewer are contiguous. Else -WOULD_BLOCK,
+ * -END_OF_STREAM, or why. Received bytes are given before END_OF_STREAM or RESET is told;
+ * UT_READABLE follows when that is next. */
 int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_span *lent,
                 uint64_t now);
 /* Consumes `len` bytes of what was lent (0 gives it all back). */

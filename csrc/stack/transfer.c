@@ -35,7 +35,15 @@ int64_t transfer_receive(ut_stack *s, struct conn *c, const struct transfer_to *
         return result;
     }
     lent->len = tcp_receive_lend(t, max, &lent->data);
-    return 0;
+    if (lent->len > to->cap || to->cap == 0)
+        return 0;
+    /* Where the ring wraps a small piece would look like the last: a full `cap` says there is more.
+     */
+    *lent = (ut_span){NULL, 0};
+    t->reasm.lent = 0;
+    int64_t result = tcp_receive(t, to->to, (uint32_t)to->cap, s->now);
+    transfer_after_read(s, c);
+    return result;
 }
 
 int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)

@@ -105,7 +105,7 @@ class TCPStream(ByteStream):
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
-                    if len(data) < max_bytes and len(data) <= SCRATCH:
+                    if len(data) < max_bytes and len(data) < SCRATCH:
                         end.readable = False  # an event tells of more, be it the end
                     self._after_call()
                     return data

@@ -29,6 +29,22 @@ async def test_gives_at_most_max_bytes_and_never_nothing():
         assert scope.cancelled_caught
 
 
+async def test_a_short_piece_before_the_ring_wraps_is_not_the_last():
+    """The rest is given without another byte from the peer."""
+    data = bytes(i * 3 % 253 for i in range(95_000))
+    async with connected(rcv_buffer=1 << 16) as (a, b, _):
+        await a.send(data[:60_000])
+        await eventually(lambda: b.statistics().rcv_readable == 60_000)
+        got = await b.receive(40_000)
+        got += await b.receive(15_000)  # 5,000 are left, 10,536 up to the ring's end
+        await a.send(data[60_000:])
+        await eventually(lambda: b.statistics().rcv_readable == 40_000)
+        with anyio.fail_after(5):
+            while len(got) < len(data):
+                got += await b.receive()
+        assert got == data
+
+
 async def test_small_and_large_pieces_keep_their_order():
     data = bytes(i * 7 % 251 for i in range(1_000_000))
     async with connected() as (a, b, _), anyio.create_task_group() as tg:

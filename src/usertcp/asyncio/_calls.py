@@ -42,7 +42,7 @@ def receive(engine: Engine, handle: int, most: int, now: int) -> tuple[bytes, bo
     stack, span = engine._stack, engine._span  # noqa: SLF001
     count = _recv(stack, handle, engine._scratch, SCRATCH, most, span, now)  # noqa: SLF001
     if count > 0:
-        return engine._bytes[:count], count < most  # noqa: SLF001
+        return engine._bytes[:count], count < min(most, SCRATCH)  # noqa: SLF001
     if count < 0:
         return count
     length = span.len
