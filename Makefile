@@ -99,7 +99,7 @@ docs: $(VENV)/.dev ## the documentation as a site in build/site
 # -- for developers -------------------------------------------------------------------------------
 
 .PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions demo-check wheel
-.PHONY: test-all-pythons clean
+.PHONY: foreign test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
 
@@ -177,6 +177,10 @@ fuzz-build: $(FUZZ_TARGETS)
 fuzz: ## every fuzz target for TIME seconds (TIME=30)
 	@$(MAKE) -j$(JOBS) fuzz-build
 	@$(PYTHON) tools/fuzz.py --seconds $(TIME) --jobs $(JOBS)
+
+# Sources come from PyPI; all of it is in build/foreign. Needs namespaces and /dev/net/tun.
+foreign: $(VENV)/.run $(VENV)/.ext ## other projects' tests over our sockets, and the kernel's
+	@$(PY) tools/foreign_suites.py $(ARGS)
 
 instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budget
 	@$(PY) benchmarks/instructions.py --check $(ARGS)

@@ -1,0 +1,31 @@
+"""pytest plugin: tests that the list of expectations calls inapplicable are skipped.
+
+`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; patterns are of `fnmatch`, against
+the end of a test's id after the last `/`.
+"""
+
+import os
+from fnmatch import fnmatchcase
+
+import pytest
+
+MARK = "inapplicable: "
+
+
+def short_id(nodeid: str) -> str:
+    path, _, test = nodeid.partition("::")
+    return f"{path.rpartition('/')[2].removesuffix('.py')}::{test}"
+
+
+def matches(pattern: str, test: str) -> bool:
+    """Brackets mean themselves."""
+    return fnmatchcase(test, pattern.replace("[", "[[]"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lines = os.environ.get("FOREIGN_INAPPLICABLE", "").splitlines()
+    patterns = [line.split("\t", 1) for line in lines]
+    for item in items:
+        for pattern, reason in patterns:
+            if matches(pattern, short_id(item.nodeid)):
+                item.add_marker(pytest.mark.skip(reason=MARK + reason))
