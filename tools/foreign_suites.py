@@ -28,7 +28,7 @@ VENV = BUILT / "venv-{}.{}".format(*sys.version_info)
 PYTHON = VENV / "bin/python"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from foreign.selection import MARK, matches  # noqa: E402
+from foreign.patterns import MARK, matches  # noqa: E402
 
 REQUIRES = (
     *("anyio==4.16.0", "trio==0.35.0", "uvloop>=0.22.1", "cffi>=2.0", "click>=8.1", "rich>=13"),
@@ -54,15 +54,13 @@ class Suite:
     """The source distribution that has the tests, NAME==VERSION; they run in its directory."""
 
 
+ANYIO = ("-o", "timeout=30", "-o", "addopts=", "-p", "pytest_mock", "-p", "anyio")
 SUITES = (
     Suite(
         "anyio",
         "tun",
         "foreign.anyio_plugin",
-        (
-            *("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener"),
-            *("-o", "timeout=30", "-o", "addopts=", "-p", "pytest_mock", "-p", "anyio"),
-        ),
+        ("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO),
         "anyio==4.16.0",
     ),
     Suite(
@@ -251,7 +249,7 @@ def as_json(results: dict[str, dict[str, Outcome]], wrong: list[str]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="of: anyio trio; all")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="of anyio, trio")
     parser.add_argument("--only", choices=("ours", "kernel"))
     parser.add_argument("--pytest", default="", help="more arguments for pytest")
     return parser.parse_args()

@@ -1,25 +1,19 @@
 """pytest plugin: tests that the list of expectations calls inapplicable are skipped.
 
-`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; patterns are of `fnmatch`, against
-the end of a test's id after the last `/`.
+`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id from
+the last `/` on, without `.py`.
 """
 
 import os
-from fnmatch import fnmatchcase
 
 import pytest
 
-MARK = "inapplicable: "
+from foreign.patterns import MARK, matches
 
 
 def short_id(nodeid: str) -> str:
     path, _, test = nodeid.partition("::")
     return f"{path.rpartition('/')[2].removesuffix('.py')}::{test}"
-
-
-def matches(pattern: str, test: str) -> bool:
-    """Brackets mean themselves."""
-    return fnmatchcase(test, pattern.replace("[", "[[]"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
