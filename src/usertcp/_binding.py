@@ -170,10 +170,6 @@ class RawStack:
             raise exception(code, "the pump thread cannot be started", error[0])
         self.pump_fd = lib.ut_pump_fd(self._stack)
 
-    def __del__(self) -> None:
-        if getattr(self, "_stack", None) is not None:
-            RawStack.free(self)  # nobody did: memory, descriptors and the pump thread go all the same
-
     # ---- turns -------------------------------------------------------------------------------
 
     def poll_events(self, now: int, budget: int) -> Iterable[tuple[int, int, int]] | int:

@@ -209,6 +209,10 @@ class EngineHarness:
     def close(self) -> None:
         self.raw.free()
 
+    def __del__(self) -> None:
+        if hasattr(self, "raw"):  # it was made at all
+            self.close()
+
 
 class Connection:
     """A connection or listener of a harness, by handle. Errors are `EngineError`."""
