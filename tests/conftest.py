@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SKIPS = Path(__file__).parent / "meta" / "skips.txt"
 BACKENDS = {
@@ -13,6 +14,10 @@ BACKENDS = {
     "asyncio+uvloop": ("asyncio", {"use_uvloop": True}),
     "trio": ("trio", {}),
 }
+
+# A slow machine is no failure.
+settings.register_profile("usertcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("usertcp")
 
 
 @pytest.fixture(params=BACKENDS.values(), ids=BACKENDS.keys())
