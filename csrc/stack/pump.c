@@ -2,6 +2,9 @@
  *
  * Called by api/ (start, stop) and by stack_settle. See pump.h for the phases.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include "stack/pump.h"
 
 #include <errno.h>
