@@ -1,6 +1,7 @@
 """What holds for the whole suite: the backends, and the account of skipped tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,6 +19,11 @@ BACKENDS = {
 # A slow machine is no failure.
 settings.register_profile("usertcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usertcp")
+
+# A shell that starts the suite in the background has it ignore interrupts, and so would the
+# programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=BACKENDS.values(), ids=BACKENDS.keys())

@@ -61,7 +61,7 @@ def test_a_capture_that_cannot_be_written_fails_in_words(tmp_path: Path):
     assert "No such file" in report["checks"][0]["detail"]
 
 
-@pytest.mark.parametrize("after", [0.5, 1.5])
+@pytest.mark.parametrize("after", [0.1, 0.5, 1.5])
 def test_an_interrupt_leaves_no_process(tmp_path: Path, after: float):
     mark = str(tmp_path / "it.pcapng")  # stands in the command line of the child
     command = [sys.executable, "-m", "usertcp", "demo", "--keep-pcap", mark]
@@ -69,7 +69,8 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path, after: float):
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=LIMIT)
-    assert process.returncode == 130 or b"KeyboardInterrupt" in said  # while it still imported
+    # While the interpreter still imports, the signal is not yet the program's to answer.
+    assert process.returncode in (130, -signal.SIGINT), said
     assert [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in command_line(pid)] == []
 
 

@@ -252,6 +252,17 @@ def test_a_capture_that_cannot_be_written_is_told_in_a_line(tmp_path: Path):
     assert "No such file" in line_of(done.stderr)
 
 
+@pytest.mark.parametrize(("error", "status"), [("EOFError", 1), ("KeyboardInterrupt", 130)])
+def test_the_program_dies_as_it_would_by_itself(tmp_path: Path, error: str, status: int):
+    done = usertcp("run", *MEMORY, program_of(tmp_path, f"raise {error}('mine')"))
+    assert done.returncode == status
+    trace, _, rest = done.stderr.partition(f"\n{error}: mine\n")
+    head, first, *_ = trace.splitlines()
+    assert head == "Traceback (most recent call last):"
+    assert first.endswith('program.py", line 1, in <module>')
+    assert rest == "usertcp run: the program opened no connection on the stack\n"
+
+
 def test_an_interrupt_reaches_the_program(tmp_path: Path):
     text = """
     import time

@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": "The comparison with kernel TCP on this machine.",
 }
 """Name of the command and its module, and the line `--help` shows."""
+INTERRUPTED = 130
 
 
 class _Lazy(click.Group):
@@ -33,6 +34,13 @@ class _Lazy(click.Group):
         command = getattr(import_module(f"usertcp.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """An interrupt ends with 130 wherever it strikes: click's own would be a 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -3,11 +3,10 @@
 0    done
 1    it failed: the reason is one line on stderr
 2    the command line (or a USERTCP_ variable that stands for an option) is wrong
-130  interrupted
+130  interrupted (the group sees to it)
 """
 
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from usertcp._address import parse_address, parse_interface
 from usertcp.links import parse_link
 
 FAILURE = 1
-INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -204,13 +202,11 @@ def run_plain(main: Callable[[], Awaitable[T]], loop: str = "asyncio") -> T:
     settings = {"use_uvloop": True} if loop == "uvloop" else {}
     try:
         return anyio.run(main, backend=backend, backend_options=settings)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except ImportError as error:
         raise Failure(f"{loop} is not installed here: {error}") from None
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is not None:
-            sys.exit(INTERRUPTED)
+            raise KeyboardInterrupt from None
         first = _first(group)
         if not isinstance(first, _EXPECTED):
             raise

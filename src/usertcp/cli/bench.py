@@ -17,7 +17,7 @@ from rich.table import Table
 
 import usertcp
 from usertcp.cli import _bench
-from usertcp.cli._common import INTERRUPTED, Failure, json_option, print_json, run_plain
+from usertcp.cli._common import Failure, json_option, print_json, run_plain
 
 
 def script() -> Path | None:
@@ -91,10 +91,7 @@ def _in_checkout(
         command += ["--quick"] if quick else []
         command += ["--loops", *loops] if loops else []
         command += ["--seconds", str(seconds)] if seconds else []
-        try:
-            done = subprocess.run(command, stdout=sys.stderr if as_json else None, check=False)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+        done = subprocess.run(command, stdout=sys.stderr if as_json else None, check=False)
         if done.returncode:
             raise Failure(f"{path.name} ended with {done.returncode}")
         if as_json:

@@ -26,7 +26,6 @@ LIMIT = 120.0
 """Seconds after which the run is given up."""
 GRACE = 5.0
 """Seconds a child may take to end."""
-INTERRUPTED = 130
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
@@ -162,7 +161,7 @@ def demo(*, as_json: bool, keep_pcap: Path, size: int, loop: str, memory: bool) 
                 _run(again, report, view)
     except KeyboardInterrupt:
         click.echo("interrupted; nothing is left behind", err=True)
-        sys.exit(INTERRUPTED)
+        raise
     report.seconds = time.monotonic() - begun
     if not keep_pcap.exists():
         report.pcap = None

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from usertcp.cli import INTERRUPTED
 from usertcp.cli._common import (
+    FAILURE,
     Failure,
     StackOptions,
     check_stack,
@@ -97,6 +99,11 @@ def run(
         raise Failure(f"usertcp run cannot work here: {error}") from None
     try:
         program.run()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _show(error)
+        sys.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILURE)
     finally:
         _tell_at_the_end(hooks, as_json=as_json)
 
@@ -118,6 +125,15 @@ def _try_out(stack: StackOptions) -> None:
                 pass
     except (OSError, ValueError) as error:
         fail(error)
+
+
+def _show(error: BaseException) -> None:
+    """As Python itself would have: from the program's first line on."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals.get("__name__") in (__name__, "runpy"):
+        trace = trace.tb_next
+    error = error.with_traceback(trace or error.__traceback__)
+    sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _tell_at_the_end(hooks: Hooks, *, as_json: bool) -> None:
