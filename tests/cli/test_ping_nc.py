@@ -103,21 +103,19 @@ def test_nc_half_closes(loop: str):
 
 
 @in_namespace
-def test_nc_from_and_to_files():
+def test_nc_from_and_to_files(tmp_path: Path):
     veth()
     content = os.urandom(5_000_000)
-    Path("/tmp/usertcp-nc-in").write_bytes(content)
-    try:
-        server = kernel_server(lambda connection: connection.sendall(everything(connection)))
-        with open("/tmp/usertcp-nc-in", "rb") as source, open("/tmp/usertcp-nc-in", "rb") as same:
-            command = [sys.executable, "-m", "usertcp", "nc", "10.7.0.1", "80", *STACK]
-            done = subprocess.run(
-                command, stdin=source, capture_output=True, check=False, env=clean_environment()
-            )
-            assert same.read() == content
-        server.join()
-    finally:
-        Path("/tmp/usertcp-nc-in").unlink()
+    file = tmp_path / "in"
+    file.write_bytes(content)
+    server = kernel_server(lambda connection: connection.sendall(everything(connection)))
+    with file.open("rb") as source, file.open("rb") as same:
+        command = [sys.executable, "-m", "usertcp", "nc", "10.7.0.1", "80", *STACK]
+        done = subprocess.run(
+            command, stdin=source, capture_output=True, check=False, env=clean_environment()
+        )
+        assert same.read() == content
+    server.join()
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(content).digest()
 
 
