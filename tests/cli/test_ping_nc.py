@@ -114,7 +114,8 @@ def test_nc_from_and_to_files(tmp_path: Path):
         done = subprocess.run(
             command, stdin=source, capture_output=True, check=False, env=clean_environment()
         )
-        assert same.read() == content
+        untouched = same.read() == content
+    assert untouched
     server.join()
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(content).digest()
 
