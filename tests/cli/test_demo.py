@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import usertcp.cli
 from usertcp.cli._demo import pcap
 from usertcp.cli.demo import parse_size
 
@@ -61,17 +63,35 @@ def test_a_capture_that_cannot_be_written_fails_in_words(tmp_path: Path):
     assert "No such file" in report["checks"][0]["detail"]
 
 
-@pytest.mark.parametrize("after", [0.1, 0.5, 1.5])
-def test_an_interrupt_leaves_no_process(tmp_path: Path, after: float):
-    mark = str(tmp_path / "it.pcapng")  # stands in the command line of the child
-    command = [sys.executable, "-m", "usertcp", "demo", "--keep-pcap", mark]
+@pytest.mark.parametrize("moment", ["the child is there", "packets go"])
+def test_an_interrupt_leaves_no_process(tmp_path: Path, moment: str):
+    capture = tmp_path / "it.pcapng"  # stands in the command line of the child
+    command = [sys.executable, "-m", "usertcp", "demo", "--keep-pcap", str(capture)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    time.sleep(after)
+    end = time.monotonic() + LIMIT
+    while len(having(str(capture))) < 2 or (moment == "packets go" and not capture.exists()):
+        assert time.monotonic() < end
+        time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=LIMIT)
-    # While the interpreter still imports, the signal is not yet the program's to answer.
-    assert process.returncode in (130, -signal.SIGINT), said
-    assert [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in command_line(pid)] == []
+    assert (process.returncode, b"nothing is left behind" in said) == (130, True), said
+    end = time.monotonic() + 5  # a child that was just being born sees by its pipe that it is alone
+    while having(str(capture)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert having(str(capture)) == []
+
+
+def test_an_interrupt_of_any_command_is_130(monkeypatch: pytest.MonkeyPatch):
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(usertcp.cli, "import_module", interrupted)
+    assert CliRunner().invoke(usertcp.cli.main, ["ping"]).exit_code == 130
+
+
+def having(word: str) -> list[str]:
+    """Processes with this word in their command line."""
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and word in command_line(pid)]
 
 
 def command_line(pid: str) -> str:
