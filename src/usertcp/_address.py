@@ -37,6 +37,13 @@ def family_of(packed: bytes) -> AddressFamily:
     return AF_INET if packed.startswith(_V4_PREFIX) else AF_INET6
 
 
+def is_loopback(packed: bytes) -> bool:
+    """Of the machine's own kernel: 127.0.0.0/8, ::1."""
+    address = IPv6Address(packed)
+    mapped = address.ipv4_mapped
+    return mapped.is_loopback if mapped is not None else address.is_loopback
+
+
 @lru_cache(maxsize=1024)
 def text_of(packed: bytes) -> str:
     """The usual text; IPv4 as IPv4."""

@@ -148,3 +148,5 @@ class StackStatistics:
     """Bytes held in C."""
     polls: int
     """Turns of the engine that Python asked for."""
+    bypasses: Mapping[str, int]
+    """Kernel TCP sockets that libraries brought along, by call and by what was done with them."""

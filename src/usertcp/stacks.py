@@ -1,6 +1,7 @@
 """Stack: what a user holds between `open_stack` and its end."""
 
 import ssl
+from collections import Counter
 from collections.abc import Sequence
 from socket import AF_UNSPEC, AddressFamily
 from typing import Literal, overload
@@ -37,6 +38,8 @@ class Stack:
         self.driver = driver
         self.addresses = tuple(addresses)
         self.families = frozenset(family_of(pack(a.ip)) for a in addresses)
+        self.bypasses: Counter[str] = Counter()
+        """Kernel TCP sockets that libraries brought along; counted by the surfaces over it."""
         self._closing = False
 
     def check_open(self) -> None:
@@ -185,6 +188,7 @@ class Stack:
             unfinished=engine.unfinished(),
             memory_in_use=engine.memory_in_use(),
             polls=engine.polls,
+            bypasses=dict(self.bypasses),
         )
 
     def transitions(self) -> list[Transition]:

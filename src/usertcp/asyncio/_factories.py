@@ -5,9 +5,9 @@ from collections.abc import Callable, Coroutine
 from selectors import BaseSelector
 from typing import Any, TypeVar, cast
 
+from usertcp._bypass import Policy, parse_policy
 from usertcp.asyncio._loop import LoopMixin
 from usertcp.asyncio._opening import Given
-from usertcp.asyncio._tokens import Policy, parse_policy
 
 _T = TypeVar("_T")
 Base = type[asyncio.AbstractEventLoop] | Callable[[], asyncio.AbstractEventLoop]

@@ -19,13 +19,14 @@ from socket import (
 from typing import IO, TYPE_CHECKING, Any
 
 from usertcp._address import text_of
+from usertcp._bypass import Policy
 from usertcp.asyncio import _resolving, _sendfile
 from usertcp.asyncio._connecting import Attempts, server_socket
 from usertcp.asyncio._opening import Given, LoopStack
 from usertcp.asyncio._server import Server, TLSSettings, logger
 from usertcp.asyncio._sock_calls import SockCalls
 from usertcp.asyncio._socket import Socket
-from usertcp.asyncio._tokens import Policy, Tokens, is_kernel_tcp
+from usertcp.asyncio._tokens import Tokens, is_kernel_tcp
 from usertcp.asyncio._transport import Transport
 
 if TYPE_CHECKING:

@@ -2,11 +2,19 @@
 
 import errno
 import socket
-from ipaddress import IPv6Address
 from socket import AF_INET, AddressFamily
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from usertcp._address import ANY, ANY_V4, SockAddr, family_of, pack, pack_text, text_of
+from usertcp._address import (
+    ANY,
+    ANY_V4,
+    SockAddr,
+    family_of,
+    is_loopback,
+    pack,
+    pack_text,
+    text_of,
+)
 from usertcp._errors import Code, exception
 
 if TYPE_CHECKING:
@@ -22,13 +30,6 @@ def name_of(family: AddressFamily, host: str, port: int) -> Name:
 
 def endpoint_name(family: AddressFamily, endpoint: SockAddr) -> Name:
     return name_of(family, *endpoint)
-
-
-def is_loopback(packed: bytes) -> bool:
-    """Of the machine's own kernel: 127.0.0.0/8, ::1."""
-    address = IPv6Address(packed)
-    mapped = address.ipv4_mapped
-    return mapped.is_loopback if mapped is not None else address.is_loopback
 
 
 def pack_name(family: AddressFamily, address: object, *, passive: bool) -> tuple[bytes, int]:

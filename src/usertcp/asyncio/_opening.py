@@ -9,15 +9,16 @@ import errno
 import logging
 import os
 from asyncio import events
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 from anyio import ClosedResourceError
 
+from usertcp._bypass import Policy, policy
 from usertcp._driver import AsyncioDriver
 from usertcp._open import _ambient, open_stack
-from usertcp.asyncio._tokens import BYPASS, Policy, parse_policy
 from usertcp.stacks import Stack
 
 logger = logging.getLogger("usertcp.asyncio")
@@ -69,13 +70,13 @@ class LoopStack:
         self._opened: Stack | None = None
         self._closed = False
         self._policy = bypass
-        self.bypasses: dict[str, int] = {}
+        self.bypasses: Counter[str] = Counter()
 
     @property
     def policy(self) -> Policy:
         """What is done with kernel sockets: as given, or as `USERTCP_BYPASS` says, or `error`."""
         if self._policy is None:
-            self._policy = parse_policy(os.environ.get(BYPASS, "error"), BYPASS)
+            self._policy = policy(None)
         return self._policy
 
     def at_hand(self) -> Stack | None:
@@ -113,6 +114,7 @@ class LoopStack:
             opener = given()
         stack = await opener.__aenter__()
         self._opener, self._opened = opener, stack
+        stack.bypasses = self.bypasses
         logger.info("usertcp: TCP of this event loop is on %r", stack)
         return stack
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from socket import AF_INET, AF_UNSPEC, SOCK_STREAM, AddressFamily
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from usertcp._address import family_of, pack_text
+from usertcp._address import family_of, is_loopback, pack_text
 from usertcp._errors import Code, os_error
-from usertcp.asyncio._names import is_loopback
 
 if TYPE_CHECKING:
     from usertcp.stacks import Stack

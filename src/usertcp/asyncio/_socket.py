@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from socket import AF_INET, AF_INET6, SHUT_RD, SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING, Any
 
-from usertcp._address import ANY, ANY_V4, family_of, text_of
+from usertcp._address import ANY, ANY_V4, family_of, is_loopback, text_of
 from usertcp._binding import Bytes
 from usertcp._errors import Code, code_of, exception, os_error
 from usertcp._stack import Endpoint
@@ -97,7 +97,7 @@ class Socket(SocketState):
             number = errno.EISCONN if self._remote else errno.EALREADY
             raise OSError(number, os.strerror(number))
         engine, (source, local_port) = stack.engine, self._bound or (b"", 0)
-        if not source.strip(b"\0") or source == ANY_V4 or _names.is_loopback(source):
+        if not source.strip(b"\0") or source == ANY_V4 or is_loopback(source):
             source = ANY_V4 if family_of(packed) == AF_INET else ANY
         code, handle = engine.connect((source, local_port), (packed, port), stack.driver.now())
         if code < 0:
@@ -179,7 +179,7 @@ class Socket(SocketState):
                     raise
         self._end = self._ends[0]
         host = self._local[0]
-        if self._bound is not None and _names.is_loopback(self._bound[0]):
+        if self._bound is not None and is_loopback(self._bound[0]):
             host = text_of(addresses[0])
         self._local = self._named(host, port)
         self._rewire()

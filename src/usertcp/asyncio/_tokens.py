@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from socket import AF_INET, AF_INET6, SOCK_STREAM
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary, finalize
 
+from usertcp._bypass import BYPASS
 from usertcp.asyncio._socket import Socket
 
 if TYPE_CHECKING:
@@ -23,18 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usertcp.asyncio")
 
-Policy: TypeAlias = Literal["adopt", "kernel", "error"]
-BYPASS = "USERTCP_BYPASS"
-_POLICIES = ("adopt", "kernel", "error")
-
-
 _passing = ContextVar("usertcp_passing", default=False)
-
-
-def parse_policy(text: str, where: str) -> Policy:
-    if text not in _POLICIES:
-        raise ValueError(f"{where}: {text!r} is none of {', '.join(_POLICIES)}")
-    return cast("Policy", text)
 
 
 def is_kernel_tcp(sock: object) -> bool:
@@ -116,7 +106,10 @@ class Tokens:
 
     def _note(self, what: str, about: str, *, warn: bool = True) -> None:
         counts, key = self._own.bypasses, f"{what} {about.split(' ', maxsplit=1)[0]}"
-        counts[key] = counts.get(key, 0) + 1
+        counts[key] += 1
+        stack = self._own.at_hand()
+        if stack is not None and stack.bypasses is not counts:  # an ambient one
+            stack.bypasses[key] += 1
         if counts[key] == 1:
             logger.log(
                 logging.WARNING if warn else logging.INFO,

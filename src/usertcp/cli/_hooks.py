@@ -107,11 +107,8 @@ class Hooks:
         def with_stack(async_fn: Callable[..., Awaitable[Any]], *args: Any, **settings: Any) -> Any:
             @functools.wraps(async_fn)
             async def main(*args: Any) -> Any:
-                import trio
-
-                ours: Any = importlib.import_module("usertcp.trio")
-                async with self._open() as stack:
-                    trio.socket.set_custom_socket_factory(ours.SocketFactory(stack))
+                ours: Any = importlib.import_module("usertcp.trio._factory")
+                async with ours.in_use(self._open(), bypass=self._policy):
                     return await async_fn(*args)
 
             return run(main, *args, **settings)

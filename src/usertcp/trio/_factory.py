@@ -11,10 +11,12 @@ import trio
 
 import usertcp
 from usertcp._address import IPAddress, IPInterface
+from usertcp._bypass import Policy, policy
 from usertcp._sockopts import refuse
 from usertcp.stacks import LINGER, Stack
 from usertcp.trio._raw_io import RawSocket
 from usertcp.trio._socket import TCPSocket
+from usertcp.trio._tokens import watched
 
 if TYPE_CHECKING:
     from usertcp._binding import LinkHolder
@@ -25,11 +27,14 @@ _TYPE_MASK = ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEX
 class SocketFactory(trio.abc.SocketFactory):
     """Makes TCP sockets of a stack; for `trio.socket.set_custom_socket_factory`.
 
-    Other sockets (UDP, UNIX, ...) are the kernel's: `kernel_sockets` counts them.
+    Other sockets (UDP, UNIX, ...) are the kernel's: `kernel_sockets` counts them. `bypass`: what
+    `open_stack` does with kernel TCP sockets that libraries bring along: `adopt`, `kernel` or
+    `error`; `USERTCP_BYPASS`, else `error`, when None.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, bypass: Policy | None = None) -> None:
         self.stack = stack
+        self.bypass = policy(bypass)
         self.kernel_sockets = 0
 
     def socket(
@@ -65,6 +70,7 @@ def open_stack(
     addresses: Sequence[str | IPInterface],
     gateway: "str | IPAddress | Sequence[str | IPAddress] | None" = None,
     resolver: trio.abc.HostnameResolver | None = None,
+    bypass: Policy | None = None,
     linger: float = LINGER,
     **options: Any,
 ) -> AbstractAsyncContextManager[Stack]:
@@ -74,27 +80,35 @@ def open_stack(
             stream = await trio.open_tcp_stream("10.7.0.1", 80)
 
     The factory holds for the whole run, in every task; the former one is put back at the end.
-    `resolver`: names are looked up by it meanwhile. `RuntimeError` outside `trio.run`.
+    `resolver`: names are looked up by it meanwhile. `bypass`: what is done with kernel TCP sockets
+    that libraries bring to `trio.socket.from_stdlib_socket` (AnyIO's listener, hypercorn): `adopt`,
+    `kernel` or `error`; `USERTCP_BYPASS`, else `error`, when None. `RuntimeError` outside
+    `trio.run`.
     """
     opening = usertcp.open_stack(
         link, addresses=addresses, gateway=gateway, linger=linger, **options
     )
-    return _installed(opening, resolver)
+    return in_use(opening, resolver, bypass)
 
 
 @asynccontextmanager
-async def _installed(
-    opening: AbstractAsyncContextManager[Stack], resolver: trio.abc.HostnameResolver | None
+async def in_use(
+    opening: AbstractAsyncContextManager[Stack],
+    resolver: trio.abc.HostnameResolver | None = None,
+    bypass: Policy | None = None,
 ) -> AsyncIterator[Stack]:
+    """Opens a stack, which is this run's TCP until the end."""
     trio.lowlevel.current_task()  # RuntimeError outside a run
+    policy(bypass)  # ValueError before anything is opened
     async with opening as stack:
-        ours = SocketFactory(stack)
+        ours = SocketFactory(stack, bypass=bypass)
         former = trio.socket.set_custom_socket_factory(ours)
         former_resolver = None
         if resolver is not None:
             former_resolver = trio.socket.set_custom_hostname_resolver(resolver)
         try:
-            yield stack
+            with watched(ours):
+                yield stack
         finally:
             last = trio.socket.set_custom_socket_factory(former)
             if last is not ours:  # who set it after us keeps it

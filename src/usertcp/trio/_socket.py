@@ -210,7 +210,7 @@ class TCPSocket(SocketType):
 
     async def accept(self) -> tuple[SocketType, SockName]:
         raw, peer = await self._do("reader", self._sock.try_accept)
-        return type(self)(raw), peer
+        return TCPSocket(raw), peer
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
         return await self._do("reader", self._sock.try_recv, buflen, flags)
