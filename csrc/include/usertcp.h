@@ -102,6 +102,8 @@ enum {
     UT_OPT_SND_LOWAT = 8 /* UT_WRITABLE when at least this much is free */
 };
 
+enum { UT_LISTEN_SHARE = 1 };
+
 /* ---- stack ---------------------------------------------------------------------------------- */
 
 void ut_config_default(ut_config *c);
@@ -137,7 +139,11 @@ int ut_pump_fd(ut_stack *s);
 /* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. */
 int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, uint64_t now,
                ut_handle *out);
-int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, uint64_t now, ut_handle *out);
+/* flags: UT_LISTEN_SHARE or 0. -ADDRESS_IN_USE when a listener has exactly this local end, unless
+ * all of them share: then each new connection goes to one of them, by a keyed hash of its four
+ * values. */
+int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, unsigned flags, uint64_t now,
+              ut_handle *out);
 /* -WOULD_BLOCK when no connection waits. */
 int ut_accept(ut_stack *s, ut_handle listener, uint64_t now, ut_handle *out, ut_endpoint *local,
               ut_endpoint *remote);

@@ -81,6 +81,7 @@ TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
 BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
 REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
+REUSEPORT: Key = (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15))
 LINGER: Key = (SOL_SOCKET, socket.SO_LINGER)
 SNDBUF: Key = (SOL_SOCKET, socket.SO_SNDBUF)
 _LINGER = struct.Struct("@ii")
@@ -107,7 +108,7 @@ REMEMBERED: dict[Key, int] = {
     V6ONLY: 0,
     BIND_NO_PORT: 0,
     TCP_NOTSENT_LOWAT: 0,
-    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)): 0,
+    REUSEPORT: 0,
     (SOL_SOCKET, socket.SO_KEEPALIVE): 0,
     (SOL_SOCKET, socket.SO_OOBINLINE): 0,
     (SOL_SOCKET, socket.SO_DONTROUTE): 0,
@@ -128,7 +129,7 @@ _FLAGS = {
     REUSEADDR,
     V6ONLY,
     BIND_NO_PORT,
-    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)),
+    REUSEPORT,
     (SOL_SOCKET, socket.SO_KEEPALIVE),
     (SOL_SOCKET, socket.SO_OOBINLINE),
     (SOL_SOCKET, socket.SO_DONTROUTE),

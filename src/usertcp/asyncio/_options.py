@@ -40,10 +40,12 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
 }
 _LIMITS = (StreamOption.SND_LIMIT, StreamOption.RCV_LIMIT)
 
-# Taken, told back, without effect: what frameworks set on every socket and means nothing here.
+REUSEPORT: Key = (SOL, socket.SO_REUSEPORT)
+# Taken and told back. Listening asks for SO_REUSEPORT; the others, which frameworks set on every
+# socket, mean nothing here.
 REMEMBERED: dict[Key, int] = {
     (SOL, socket.SO_REUSEADDR): 0,
-    (SOL, socket.SO_REUSEPORT): 0,
+    REUSEPORT: 0,
     (SOL, socket.SO_KEEPALIVE): 0,
     (SOL, socket.SO_OOBINLINE): 0,
     (SOL, socket.SO_PRIORITY): 0,

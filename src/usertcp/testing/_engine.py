@@ -163,8 +163,10 @@ class EngineHarness:
         _check(code)
         return Connection(self, handle)
 
-    def listen(self, port: int, *, host: str = "", backlog: int = 16) -> Connection:
-        code, handle = self.raw.listen(_packed(host), port, backlog, self.now)
+    def listen(
+        self, port: int, *, host: str = "", backlog: int = 16, share: bool = False
+    ) -> Connection:
+        code, handle = self.raw.listen(_packed(host), port, backlog, self.now, share=share)
         _check(code)
         return Connection(self, handle)
 
