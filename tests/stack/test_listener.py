@@ -52,6 +52,7 @@ def test_half_open_entries_of_all_listeners_are_bounded_together():
     assert bench.engine.counters()["half_open"] == 10
 
 
+@pytest.mark.attack(26)
 @pytest.mark.rfc("9293-MUST-22", "4987-04", "1122-10")
 @pytest.mark.parametrize("retries", [0, 1, 3, 5])
 def test_a_syn_ack_is_sent_again_with_back_off(retries: int):
@@ -133,6 +134,7 @@ def spoofed(bench: Bench, n: int) -> tuple[Address, int]:
     return ipaddress.ip_address(int(bench.own) + (n + 10 << 20)), 1024 + n % 60000
 
 
+@pytest.mark.attack(25)
 @pytest.mark.rfc("4987-02", "4987-03", "SEC-02")
 @BOTH
 def test_a_legitimate_client_gets_through_a_flood(ipv6: bool):
@@ -222,6 +224,7 @@ def test_cookies_of_two_stacks_differ():
     assert len(set(answers)) == 6
 
 
+@pytest.mark.attack(22)
 @pytest.mark.rfc("5961-09")
 def test_a_cookie_leaves_no_wide_acceptance():
     """Attack 22: after it, an ACK of bytes that were never sent is outside."""
