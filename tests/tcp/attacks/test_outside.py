@@ -11,6 +11,7 @@ from usertcp.testing.packets import Icmp, Packet, Segment
 
 
 @pytest.mark.attack(39)
+@pytest.mark.rfc("SEC-12")
 @pytest.mark.parametrize("mtu", [0, 1, 28, 47, 67, 68, 296, 552, 575, 576, 1279, 1280, 1499, 9000])
 @pytest.mark.parametrize("ipv6", [False, True], ids=["v4", "v6"])
 def test_a_packet_too_big_never_makes_segments_tiny(peer: Peer, mtu: int, ipv6: bool):
