@@ -59,9 +59,8 @@ def excused(deviating: list[tuple[str, str]]) -> dict[str, str]:
     """File of the deviation by the requirement it names: "RFC 9293 3.9.2.1 (MUST-51, MUST-52)"."""
     found = {}
     for path, text in deviating:
-        number, named = re.match(r"RFC (\d+) [\d.]+(?: \(([^)]*)\))?", text).groups()  # type: ignore[union-attr]
-        for name in (named or "").split(", "):
-            found[f"{number}-{name}"] = path
+        if named := re.match(r"RFC (\d+) [\d.]+ \(([^)]*)\)", text):
+            found |= {f"{named[1]}-{name}": path for name in named[2].split(", ")}
     return found
 
 
