@@ -92,6 +92,7 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
     t->was_cwnd_limited = false;
     recovery_on_ack(t, acked, a->now);
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    t->soft_error = 0;
     if (tcb_flight(t) == 0)
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
     else if (t->snd_wnd > 0)

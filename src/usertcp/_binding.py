@@ -39,7 +39,7 @@ _LINK_DOWN = -Code.LINK_DOWN
 _PLAIN_FIELDS = tuple(
     name
     for name in ConnectionInfo.__dataclass_fields__
-    if name not in ("state", "error", "local", "remote", "congestion_control")
+    if name not in ("state", "error", "soft_error", "local", "remote", "congestion_control")
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
@@ -80,6 +80,7 @@ def _info(raw: Any) -> ConnectionInfo:
     return ConnectionInfo(
         state=State(raw.state),
         error=name_of(raw.error) if raw.error else None,
+        soft_error=name_of(raw.soft_error) if raw.soft_error else None,
         local=_endpoint(raw.local),
         remote=_endpoint(raw.remote),
         congestion_control=ffi.string(raw.congestion_control).decode(),

@@ -38,6 +38,9 @@ class ConnectionInfo:
     state: State
     error: str | None
     """Why it ended (`RESET`, `TIMED_OUT`, ...); None while it lives."""
+    soft_error: str | None
+    """What an ICMP message last said of data in flight (RFC 9293 3.9.1.8); None after progress.
+    Should no answer come any more, the connection ends with it rather than with `TIMED_OUT`."""
     local: SockAddr
     remote: SockAddr
     iss: int
