@@ -122,8 +122,13 @@ lint-c:
 	  printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} $(CLANG) $(C_WARN) -fsyntax-only {}; \
 	else echo "lint-c: no $(CLANG) here, gcc only" >&2; fi
 
-types: $(VENV)/.dev ## mypy, strict
+# pyright looks at the package as its users' type checkers do: what is installed, by its py.typed.
+types: $(VENV)/.dev ## mypy, strict, and pyright over the public names: all of them typed
 	@$(PY) -m mypy
+	@mkdir -p build
+	@PATH="$(abspath $(VENV))/bin:$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright --verifytypes usertcp \
+	  --ignoreexternal >build/verifytypes.txt || { cat build/verifytypes.txt >&2; false; }
+	@grep '^Type completeness' build/verifytypes.txt
 
 format: $(VENV)/.dev ## ruff and clang-format, in place
 	@$(PY) -m ruff check --quiet --fix-only .

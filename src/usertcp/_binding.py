@@ -122,13 +122,13 @@ class RawStack:
         config.seed[0], config.seed[1] = seed
         self._link = link
         self._stack: Any = self._new(config, capture)
-        self.polls = 0
+        self.polls: int = 0
         shared = lib.ut_stack_shared(self._stack)
-        self.shared = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
-        self.fd = link_info.fd
-        self.pump_fd = -1  # readable when the pump thread has left events; -1: there is none
+        self.fd: int = link_info.fd
+        self.pump_fd: int = -1  # readable when the pump thread has left events; -1: there is none
         self._scratch = ffi.new("uint8_t[]", SCRATCH)
         self._bytes = _buffer(self._scratch)
         self._span = ffi.new("ut_span *")

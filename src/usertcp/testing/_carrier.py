@@ -73,7 +73,7 @@ class Carrier:
     def __init__(self) -> None:
         self.cuts: list[Partition] = []
         self.trace: deque[TracedPacket] = deque(maxlen=_KEPT)
-        self.packets = 0
+        self.packets: int = 0
         self._hash = hashlib.blake2b(digest_size=16)
         self._heap: list[tuple[int, int, Host, Host, bytes]] = []
         self._order = 0

@@ -23,6 +23,7 @@ from usertcp.testing.oracle import check_emitted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from usertcp._address import IPInterface
     from usertcp.testing.packets import Packet
 
 START = 1_000_000_000_000  # virtual time begins here, so that 0 is nobody's time
@@ -39,7 +40,7 @@ class EngineError(Exception):
     """A call of the engine gave an error; `name` is its name in errors.def."""
 
     def __init__(self, code: int) -> None:
-        self.name = name_of(code)
+        self.name: str = name_of(code)
         super().__init__(self.name)
 
 
@@ -72,19 +73,21 @@ class EngineHarness:
         link_buffer: int = 0,
         **config: Any,
     ) -> None:
-        self.now = start
+        self.now: int = start
         self.mtu = mtu
         self.emitted: deque[Emitted] = deque()
         self.on_emitted: Callable[[Emitted], None] = self.emitted.append
         self.events: dict[int, int] = {}
         self.errors: dict[int, str] = {}
-        self.addresses = [parse_interface(text) for text in addresses]
-        self.link = MemoryLink(mtu=mtu, ethernet=ethernet, buffer=link_buffer)
-        self.port = EthernetPort(self.link.mac, self.addresses) if ethernet else None
+        self.addresses: list[IPInterface] = [parse_interface(text) for text in addresses]
+        self.link: MemoryLink = MemoryLink(mtu=mtu, ethernet=ethernet, buffer=link_buffer)
+        self.port: EthernetPort | None = (
+            EthernetPort(self.link.mac, self.addresses) if ethernet else None
+        )
         # The RFC's delayed ACK from the first segment on, unless a test asks for the default.
-        self.config = StackConfig(**{"quick_acks": 0} | config)
+        self.config: StackConfig = StackConfig(**{"quick_acks": 0} | config)
         settings = self.config.engine_fields() | {"mtu": mtu}
-        self.raw = RawStack(self.link, settings, seed_words(seed))
+        self.raw: RawStack = RawStack(self.link, settings, seed_words(seed))
         for interface in self.addresses:
             packed, length = _packed(str(interface.ip)), interface.network.prefixlen
             _check(self.raw.address_add(packed, length, 0, self.now))

@@ -37,11 +37,11 @@ class Peer:
     def __init__(
         self, wire: Wire | None = None, *, port: int = 40001, isn: int = 7_000_000
     ) -> None:
-        self.trace = wire.trace if wire else Trace()
+        self.trace: Trace = wire.trace if wire else Trace()
         self.port = port
         self.iss = isn
         self.irs: int | None = None
-        self.app = App(self)
+        self.app: App = App(self)
         self._wire = wire
         self._config: dict[str, Any] = {"nodelay": True}
         self._queue: deque[Emitted] = deque()
@@ -50,13 +50,14 @@ class Peer:
     def reset(self) -> None:
         """A new connection may begin (same ports)."""
         self.irs = None
-        self.snd_nxt = 0
-        self.rcv_nxt = 0
+        self.snd_nxt: int = 0
+        self.rcv_nxt: int = 0
         self.scale_out: int | None = None
         self.scale_in: int | None = None
-        self.window = 65535
-        self.use_ts = False
-        self.ts_val, self.ts_recent = 1000, 0
+        self.window: int = 65535
+        self.use_ts: bool = False
+        self.ts_val: int = 1000
+        self.ts_recent: int = 0
         self._queue.clear()
 
     # -- the stack --------------------------------------------------------------------------------
