@@ -98,7 +98,7 @@ docs: $(VENV)/.dev ## the documentation as a site in build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
-.PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions demo-check wheel
+.PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions wheel wheels
 .PHONY: foreign test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
@@ -193,6 +193,10 @@ instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budg
 wheel: $(VENV)/.made ## an abi3 wheel in dist/
 	@rm -rf build/lib* build/bdist*
 	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . >&2
+
+# Other machines' wheels: `cibuildwheel` (pyproject.toml), which needs its container images.
+wheels: $(VENV)/.dev ## sdist and wheels for this machine in dist/, audited, and tried in fresh environments
+	@$(PY) tools/wheels.py --keep dist
 
 test-all-pythons: ## the suite, installed from a wheel, on every CPython >= 3.11 of this machine
 	@tools/all-pythons $(ARGS)
