@@ -6,7 +6,7 @@
 2. A wheel from that sdist, in pip's isolation: what pyproject.toml says is all it needs.
 3. The wheel: its tag, abi3audit (no symbol outside the stable ABI of 3.11), auditwheel (what it
    asks of the C library), and nothing in it that does not belong.
-4. tools/smoke.py in fresh environments of each CPython >= 3.11 of this machine, with that one wheel.
+4. tools/smoke.py in fresh environments of every CPython >= 3.11 here, with that one wheel.
 5. The other way of building, without the limited API, as free-threaded interpreters need it: here
    with the free-threaded ones there are, else by UT_LIMITED_API=0 with an ordinary one.
 6. cibuildwheel, which builds the wheels for other people in its images, understands pyproject.toml
