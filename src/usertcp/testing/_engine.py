@@ -100,6 +100,7 @@ class EngineHarness:
 
     @property
     def deadline(self) -> int | None:
+        """When the engine wants to be polled next, ns; None: no timer runs."""
         value = int(self.raw.shared[0])
         return None if value == _events.NEVER else value
 
@@ -154,6 +155,7 @@ class EngineHarness:
         self.now = max(self.now, until)
 
     def advance(self, ns: int) -> None:
+        """Time passes; timers fire in their order."""
         self.run(self.now + ns)
 
     # -- connections ------------------------------------------------------------------------------
@@ -161,6 +163,7 @@ class EngineHarness:
     def connect(
         self, host: str, port: int, *, local_host: str = "", local_port: int = 0
     ) -> Connection:
+        """An active open. `EngineError` when the engine refuses."""
         local = _packed(local_host), local_port
         code, handle = self.raw.connect(local, (_packed(host), port), self.now)
         self.poll()
@@ -170,6 +173,7 @@ class EngineHarness:
     def listen(
         self, port: int, *, host: str = "", backlog: int = 16, share: bool = False
     ) -> Connection:
+        """A passive open; on all addresses without `host`. `EngineError` when it is refused."""
         code, handle = self.raw.listen(_packed(host), port, backlog, self.now, share=share)
         _check(code)
         return Connection(self, handle)
@@ -191,6 +195,7 @@ class EngineHarness:
         return "LISTEN" if self.is_listening(local_port) else "CLOSED"
 
     def is_listening(self, port: int | None = None) -> bool:
+        """Whether anything listens, on this port or on any."""
         rows = (row for row in self.raw.list_info() if row.state is State.LISTEN)
         return any(port in (None, row.local[1]) for row in rows)
 
@@ -198,13 +203,16 @@ class EngineHarness:
 
     @property
     def memory(self) -> int:
+        """Bytes held in C."""
         return self.raw.memory_in_use()
 
     @property
     def unfinished(self) -> int:
+        """Connections with unsent or unacknowledged data, or an unacknowledged FIN."""
         return self.raw.unfinished()
 
     def counters(self) -> dict[str, int]:
+        """Those that are not 0, by name."""
         return {name: value for name, value in self.raw.counters().items() if value}
 
     def drops(self) -> dict[str, int]:
@@ -213,6 +221,7 @@ class EngineHarness:
         return {n.removeprefix("drop_"): value for n, value in found if n.startswith("drop_")}
 
     def close(self) -> None:
+        """Frees the engine. Idempotent."""
         self.raw.free()
 
     def __del__(self) -> None:

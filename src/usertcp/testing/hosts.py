@@ -68,6 +68,7 @@ class Host:
 
     @property
     def address(self) -> str:
+        """The first of its addresses, without a prefix length."""
         return str(self.addresses[0].ip)
 
     @property

@@ -72,6 +72,7 @@ class Peer:
 
     @property
     def wire(self) -> Wire:
+        """Between the peer and the stack; made at its first use."""
         if self._wire is None:
             options = dict(self._config)
             own = "fd00::1/64" if options.pop("ipv6", False) else "10.0.0.1/24"
@@ -81,14 +82,17 @@ class Peer:
 
     @property
     def engine(self) -> EngineHarness:
+        """The stack's."""
         return self._wire.engine if self._wire is not None else self.wire.engine
 
     @property
     def stack_host(self) -> Address:
+        """The stack's address."""
         return self.engine.addresses[0].ip
 
     @property
     def host(self) -> Address:
+        """The peer's address."""
         six = (
             self._wire.engine.addresses[0].version == 6 if self._wire else self._config.get("ipv6")
         )
@@ -109,6 +113,7 @@ class Peer:
         return (self.engine.now - START) / SECOND
 
     def advance(self, seconds: float) -> None:
+        """Time passes, in seconds."""
         self.trace.note(self.engine.now, f"... {seconds} s")
         self.engine.advance(round(seconds * SECOND))
 
@@ -298,6 +303,7 @@ class Peer:
         return taken
 
     def fail(self, why: str) -> NoReturn:
+        """`AssertionError` with all that happened so far."""
         raise AssertionError(f"{why}\n\nso far:\n{self.trace}")
 
     # -- whole exchanges --------------------------------------------------------------------------
@@ -339,5 +345,6 @@ class Peer:
             self.advance(seconds)
 
     def close(self) -> None:
+        """Frees the stack."""
         if self._wire is not None:
             self._wire.engine.close()

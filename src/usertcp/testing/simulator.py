@@ -85,6 +85,7 @@ class Simulator:
     # -- events -----------------------------------------------------------------------------------
 
     def call_at(self, at: int, function: Callable[[], None]) -> None:
+        """Calls `function` at this time, ns; what is past is done next."""
         self._order += 1
         heapq.heappush(self._heap, (max(at, self.now), self._order, function))
 
@@ -165,6 +166,7 @@ class Simulator:
         return True
 
     def close(self) -> None:
+        """Frees all engines."""
         for host in self.hosts:
             host.engine.close()
 
