@@ -14,13 +14,14 @@ import socket
 import warnings
 from socket import AddressFamily, SocketKind
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import trio
 
 from usertcp import _events
 from usertcp._address import ANY, ANY_V4, text_of
 from usertcp._binding import lib
+from usertcp._driver import Driver  # noqa: TC001 a block of its own for one annotation is too much
 from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
@@ -43,9 +44,6 @@ from usertcp.trio._names import (
     system_error,
     wildcard,
 )
-
-if TYPE_CHECKING:
-    from usertcp._driver import Driver
 
 MAX_BACKLOG = 65536
 
