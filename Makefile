@@ -92,9 +92,9 @@ test: build ## the whole suite (ARGS="-k name" and the like)
 bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
 	@$(PY) benchmarks/against_kernel.py $(ARGS)
 
-docs: $(VENV)/.dev ## the documentation as a site in build/site
+docs: $(VENV)/.dev $(VENV)/.ext ## the documentation as a site in build/site
 	@$(PY) tools/requirements.py
-	@$(PY) -m mkdocs build --strict --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
