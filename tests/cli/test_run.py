@@ -236,6 +236,7 @@ def test_what_cannot_be_run():
         ((), 2, "what is to be run"),
         (("no-such-program",), 1, "is no script"),
         (("-m", "no_such_module"), 1, "no module named"),
+        (("-m",), 2, "requires an argument"),
         (("true",), 1, "no Python program"),
     ):
         done = usertcp("run", *MEMORY, *words)
