@@ -147,8 +147,8 @@ def default_of(name: str) -> str:
 
 def options() -> str:
     lines = ["# Options of a stack", "", MADE]
-    lines += ["`usertcp.open_stack(link, addresses=[...], msl=10, ...)`, or all in one", ""]
-    lines[-2] += " `usertcp.StackConfig`. Times are seconds, sizes bytes."
+    how = "`usertcp.open_stack(link, addresses=[...], msl=10, ...)`, or all in one `StackConfig`."
+    lines += [f"{how} Times are seconds, sizes bytes.", ""]
     fields = fields_of("_config.py", "StackConfig")
     rows = ((f"`{name}`", default_of(name), text) for name, text in fields)
     lines += table(("option", "default", "is"), rows)
