@@ -128,17 +128,18 @@ def fields_of(module: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def default_of(name: str) -> str:
-    """The engine's, in the user's unit."""
+    """The engine's, in the user's unit; nothing where the field's own sentence says it."""
     config = _binding.ffi.new("ut_config *")
     _binding.lib.ut_config_default(config)
     if name == "nodelay":
         return "on"  # open_stack sets it
-    if name == "fixed_isn":
-        return ""
     if hasattr(config, f"{name}_ns"):
         return f"{getattr(config, f'{name}_ns') / 1e9:g} s"
+    kind = str(usertcp.StackConfig.__annotations__[name])
+    if name == "fixed_isn" or "str" in kind or not hasattr(config, name):
+        return ""
     value = int(getattr(config, name))
-    if name.startswith("use_"):
+    if "bool" in kind:
         return "on" if value else "off"
     if name.endswith("_buffer"):
         return f"{value >> 20} MiB"
