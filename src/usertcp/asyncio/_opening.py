@@ -1,16 +1,15 @@
 """The stack of a loop: given, or opened from the environment when TCP is first needed.
 
-`USERTCP_LINK`, `USERTCP_ADDRESS` (comma separated), `USERTCP_GATEWAY` (comma separated),
-`USERTCP_PCAP`. Inside `async with open_stack(...)` on the same loop, that stack comes first.
+`open_stack()` reads the environment. Inside `async with open_stack(...)` on the same loop, that
+stack comes first.
 """
 
 import asyncio
 import errno
 import logging
-import os
 from asyncio import events
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
@@ -26,35 +25,6 @@ logger = logging.getLogger("usertcp.asyncio")
 Opener: TypeAlias = AbstractAsyncContextManager[Stack]
 Given: TypeAlias = "Opener | Callable[[], Opener] | None"
 """What `loop_factory(stack=...)` takes: `open_stack(...)`, or a function that calls it."""
-
-LINK, ADDRESS, GATEWAY, PCAP = "USERTCP_LINK USERTCP_ADDRESS USERTCP_GATEWAY USERTCP_PCAP".split()
-_EXAMPLE = f"{LINK}=packet:eth1 {ADDRESS}=10.7.0.2/24 (and, if need be, {GATEWAY}=10.7.0.1)"
-
-
-def _list(environ: Mapping[str, str], name: str) -> list[str]:
-    return [part for text in environ.get(name, "").split(",") if (part := text.strip())]
-
-
-def from_environment(environ: Mapping[str, str]) -> Opener:
-    """`open_stack` as the environment says. `RuntimeError` when it says nothing, or not enough;
-    `ValueError`, which names the variable, for what is wrong.
-    """
-    link, addresses = environ.get(LINK, "").strip(), _list(environ, ADDRESS)
-    missing = [name for name, value in ((LINK, link), (ADDRESS, addresses)) if not value]
-    if missing:
-        raise RuntimeError(
-            f"no usertcp stack: {' and '.join(missing)} not set; set {_EXAMPLE}, give "
-            "loop_factory(stack=open_stack(...)), or open one around this call"
-        )
-    options: dict[str, Any] = {"addresses": addresses}
-    if gateways := _list(environ, GATEWAY):
-        options["gateway"] = gateways
-    if pcap := environ.get(PCAP, "").strip():
-        options["capture"] = pcap
-    try:
-        return open_stack(link, **options)
-    except ValueError as exc:
-        raise ValueError(f"{ADDRESS}, {GATEWAY}: {exc}") from None
 
 
 class LoopStack:
@@ -107,7 +77,7 @@ class LoopStack:
     async def _open(self) -> Stack:
         given = self._given
         if given is None:
-            opener = from_environment(os.environ)
+            opener = open_stack()
         elif isinstance(given, AbstractAsyncContextManager):
             opener = given
         else:
