@@ -51,7 +51,7 @@ def stack_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
     if MTU in given:
         found["mtu"] = _mtu(given[MTU])
     if PCAP in given:
-        found["capture"] = _file(given[PCAP])
+        found["capture"] = _checked(PCAP, check_file, given[PCAP])
     return found
 
 
@@ -64,8 +64,8 @@ def missing(found: Mapping[str, Any]) -> RuntimeError | None:
     if not names:
         return None
     return RuntimeError(
-        f"no usertcp stack: {' and '.join(names)} not set; set {_EXAMPLE}, or give the stack in the "
-        'program: open_stack("packet:eth1", addresses=["10.7.0.2/24"])'
+        f"no usertcp stack: {' and '.join(names)} not set; set {_EXAMPLE}, or give the stack in "
+        'the program: open_stack("packet:eth1", addresses=["10.7.0.2/24"])'
     )
 
 
@@ -84,10 +84,10 @@ def _mtu(text: str) -> int:
     return int(text)
 
 
-def _file(text: str) -> str:
+def check_file(text: str) -> None:
+    """Whether a capture may be written there; `ValueError` for what cannot be a new file's name."""
     path = Path(text)
     if path.is_dir():
-        raise ValueError(f"{PCAP}: {text!r} is a directory; a file is needed")
+        raise ValueError(f"{text!r} is a directory; a file is needed")
     if not path.parent.is_dir():
-        raise ValueError(f"{PCAP}: {text!r}: there is no directory {os.fspath(path.parent)!r}")
-    return text
+        raise ValueError(f"{text!r}: there is no directory {os.fspath(path.parent)!r}")

@@ -54,7 +54,6 @@ def no_longer_ambient(stack: Stack) -> None:
     """
     if _ambient.get() is stack:
         _ambient.set(_open_one(stack._around))  # noqa: SLF001
-    stack._around = None  # noqa: SLF001
 
 
 class _OpenStack:

@@ -44,7 +44,7 @@ class Stack:
         """Kernel TCP sockets that libraries brought along; counted by the surfaces over it."""
         self._closing = False
         self._around: Stack | None = None
-        """While it is ambient: the one that was before it."""
+        """The ambient one before it, put back when it is closed."""
 
     def check_open(self) -> None:
         """`ClosedResourceError` when the stack is closed or its link has failed."""

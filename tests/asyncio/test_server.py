@@ -289,7 +289,6 @@ async def test_cancelled_connect_leaves_nothing():
         await server.wait_closed()
 
 
-
 # ---- SO_REUSEPORT --------------------------------------------------------------------------------
 
 

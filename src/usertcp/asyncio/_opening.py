@@ -9,9 +9,8 @@ import errno
 import logging
 from asyncio import events
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import ClosedResourceError
 
@@ -19,6 +18,9 @@ from usertcp._bypass import Policy, policy
 from usertcp._driver import AsyncioDriver
 from usertcp._open import _ambient, open_stack
 from usertcp.stacks import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger("usertcp.asyncio")
 
@@ -76,6 +78,7 @@ class LoopStack:
 
     async def _open(self) -> Stack:
         given = self._given
+        _ = self.policy  # ValueError before anything is opened
         if given is None:
             opener = open_stack()
         elif isinstance(given, AbstractAsyncContextManager):

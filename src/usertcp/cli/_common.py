@@ -133,9 +133,9 @@ def stack_options(*, loop: bool = True) -> Callable[[Command], Command]:
                 gateways=_split(values.pop("gateways")),
                 mtu=values.pop("mtu"),
                 pcap=values.pop("pcap"),
-                control=_control_path(values.pop("control"), values.pop("control_path")),
+                control=_control_path(values["control"], values.pop("control_path")),
                 loop=values.pop("loop", "asyncio"),
-                origins=_origins(),
+                origins=_origins(control=values.pop("control")),
             )
             return command(stack=options, **values)
 
@@ -149,13 +149,13 @@ def stack_options(*, loop: bool = True) -> Callable[[Command], Command]:
     return decorate
 
 
-def _origins() -> dict[str, str]:
+def _origins(*, control: bool) -> dict[str, str]:
     context = click.get_current_context()
     return {
         option.name: str(option.envvar)
         for option in context.command.params
-        if option.name is not None
-        and context.get_parameter_source(option.name) is ParameterSource.ENVIRONMENT
+        if context.get_parameter_source(option.name) is ParameterSource.ENVIRONMENT
+        and not (control and option.name == "control_path")
     }
 
 
@@ -193,6 +193,9 @@ def check_stack(options: StackOptions) -> None:
         where = "gateways"
         for gateway in options.gateways:
             parse_address(gateway, "gateway")
+        where = "pcap"
+        if options.pcap is not None and where in options.origins:
+            variables.check_file(options.pcap)
     except ValueError as error:
         origin = f"{options.origins[where]}: " if where in options.origins else ""
         raise click.UsageError(f"{origin}{error}") from None
@@ -201,13 +204,14 @@ def check_stack(options: StackOptions) -> None:
 def opener(options: StackOptions) -> AbstractAsyncContextManager[usertcp.Stack]:
     """The stack the options describe, for `async with`."""
     assert options.link is not None
+    control = None if "control_path" in options.origins else options.control  # it asks itself
     return usertcp.open_stack(
         options.link,
         addresses=options.addresses,
         gateway=options.gateways or None,
         mtu=options.mtu,
         capture=options.pcap,
-        control=options.control,
+        control=control,
     )
 
 

@@ -29,9 +29,10 @@ class SocketFactory(trio.abc.SocketFactory):
     """Makes TCP sockets of a stack; for `trio.socket.set_custom_socket_factory`.
 
     Without a `stack`, each socket is of the stack that is ambient where it is made
-    (`usertcp.current_stack`, `RuntimeError` where there is none). Other sockets (UDP, UNIX, ...) are the kernel's: `kernel_sockets` counts them. `bypass`: what
-    `open_stack` does with kernel TCP sockets that libraries bring along: `adopt`, `kernel` or
-    `error`; `USERTCP_BYPASS`, else `error`, when None.
+    (`usertcp.current_stack`, `RuntimeError` where there is none). Other sockets (UDP, UNIX, ...)
+    are the kernel's: `kernel_sockets` counts them. `bypass`: what `open_stack` does with kernel TCP
+    sockets that libraries bring along: `adopt`, `kernel` or `error`; `USERTCP_BYPASS`, else
+    `error`, when None.
     """
 
     def __init__(self, stack: Stack | None = None, *, bypass: Policy | None = None) -> None:
