@@ -12,6 +12,7 @@ from usertcp._ambient import connect_tcp, create_tcp_listener
 from usertcp._config import StackConfig
 from usertcp._faces import StreamAttribute
 from usertcp._info import ConnectionInfo, LinkInfo, StackStatistics, State, Transition
+from usertcp._install import install, uninstall
 from usertcp._open import current_stack, open_stack
 from usertcp.connectors import TCPConnectable
 from usertcp.listeners import TCPListener
@@ -34,7 +35,9 @@ __all__ = [
     "connect_tcp",
     "create_tcp_listener",
     "current_stack",
+    "install",
     "open_stack",
+    "uninstall",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -124,11 +124,17 @@ def _is_of(stack: Stack, loop: asyncio.AbstractEventLoop) -> bool:
     return isinstance(driver, AsyncioDriver) and driver.loop is loop
 
 
+def of_running_loop() -> LoopStack | None:
+    """None elsewhere: on other loops, on trio, outside of any."""
+    own = getattr(events._get_running_loop(), "usertcp", None)  # noqa: SLF001
+    return own if isinstance(own, LoopStack) else None
+
+
 def running_stack(what: str) -> Stack:
     """For a socket that nobody attached to a stack: that of the running loop, if it is open."""
-    loop = asyncio.get_running_loop()
-    own = getattr(loop, "usertcp", None)
-    stack = own.at_hand() if isinstance(own, LoopStack) else _ambient.get()
+    asyncio.get_running_loop()  # RuntimeError outside of any
+    own = of_running_loop()
+    stack = own.at_hand() if own is not None else _ambient.get()
     if stack is None:
         raise RuntimeError(f"{what}: no usertcp stack is open on this event loop yet")
     return stack
