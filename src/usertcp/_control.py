@@ -306,6 +306,7 @@ class _Session:
             "unfinished": found.unfinished,
             "memory_in_use": found.memory_in_use,
             "polls": found.polls,
+            "bypasses": dict(found.bypasses),
         }
 
     def _record(self) -> None:

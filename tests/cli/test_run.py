@@ -190,7 +190,7 @@ def test_a_program_that_never_used_the_stack_is_told_of(tmp_path: Path):
     done = usertcp("run", *MEMORY, program_of(tmp_path, "pass"))
     assert "opened no connection on the stack" in line_of(done.stderr)
     done = usertcp("run", "--json", *MEMORY, program_of(tmp_path, "pass"))
-    assert json.loads(done.stderr) == {"stacks": 0, "bypasses": {}}
+    assert json.loads(done.stderr) == {"stacks": 0, "bypasses": {}, "tickets": {}}
 
 
 BYPASS = """

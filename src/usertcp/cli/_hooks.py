@@ -48,6 +48,7 @@ class Hooks:
         """Kernel sockets by what was done with them."""
         self.stacks = 0
         """How many the program opened."""
+        self._opened: list[usertcp.Stack] = []
 
     def install(self) -> None:
         self._patch_asyncio()
@@ -57,13 +58,26 @@ class Hooks:
         sys.addaudithook(self._audit)
 
     def summary(self) -> dict[str, Any]:
-        return {"stacks": self.stacks, "bypasses": dict(self.bypasses)}
+        return {
+            "stacks": self.stacks,
+            "bypasses": dict(self.bypasses),
+            "tickets": dict(self.tickets()),
+        }
+
+    def tickets(self) -> Counter[str]:
+        """Kernel sockets that the program's libraries handed to an event loop, by what was done
+        with them there, like "sock_connect adopted".
+        """
+        found: Counter[str] = Counter()
+        for counts in {id(stack.bypasses): stack.bypasses for stack in self._opened}.values():
+            found.update(counts)
+        return found
 
     # ---- asyncio -----------------------------------------------------------------------------
 
     def _open(self) -> AbstractAsyncContextManager[usertcp.Stack]:
         self.stacks += 1
-        return opener(self._options)
+        return _Noted(opener(self._options), self._opened)
 
     def _patch_asyncio(self) -> None:
         from asyncio import events
@@ -150,6 +164,24 @@ class Hooks:
         if about not in self._told:
             self._told.add(about)
             self._say(text)
+
+
+class _Noted(AbstractAsyncContextManager[usertcp.Stack]):
+    """An opener whose stack is remembered."""
+
+    def __init__(
+        self, opening: AbstractAsyncContextManager[usertcp.Stack], opened: list[usertcp.Stack]
+    ) -> None:
+        self._opening = opening
+        self._opened = opened
+
+    async def __aenter__(self) -> usertcp.Stack:
+        stack = await self._opening.__aenter__()
+        self._opened.append(stack)
+        return stack
+
+    async def __aexit__(self, *why: object) -> bool | None:
+        return await self._opening.__aexit__(*why)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

@@ -141,7 +141,13 @@ def _show(error: BaseException) -> None:
 def _tell_at_the_end(hooks: Hooks, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(hooks.summary()), err=True)
-    elif hooks.bypasses:
+        return
+    if tickets := hooks.tickets():
+        counts = ", ".join(f"{count} x {word}" for word, count in tickets.items())
+        click.echo(
+            f"usertcp run: kernel TCP sockets that event loops were given: {counts}", err=True
+        )
+    if hooks.bypasses:
         counts = ", ".join(f"{count} x {word}" for word, count in hooks.bypasses.items())
         click.echo(f"usertcp run: kernel TCP sockets past the stack: {counts}", err=True)
     elif not hooks.stacks:
