@@ -180,8 +180,8 @@ class _Noted(AbstractAsyncContextManager[usertcp.Stack]):
         self._opened.append(stack)
         return stack
 
-    async def __aexit__(self, *why: object) -> bool | None:
-        return await self._opening.__aexit__(*why)
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+        return await self._opening.__aexit__(kind, error, trace)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
