@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.machinery import ModuleSpec
 from socket import AF_INET, AF_INET6, SOCK_STREAM
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import usertcp
@@ -180,7 +180,12 @@ class _Noted(AbstractAsyncContextManager[usertcp.Stack]):
         self._opened.append(stack)
         return stack
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
         return await self._opening.__aexit__(kind, error, trace)
 
 
