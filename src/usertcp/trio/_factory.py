@@ -16,7 +16,7 @@ from usertcp._bypass import Policy, policy
 from usertcp._sockopts import refuse
 from usertcp.stacks import LINGER, Stack
 from usertcp.trio._raw_io import RawSocket
-from usertcp.trio._socket import TCPSocket
+from usertcp.trio._socket import TCPSocket, check_stack
 from usertcp.trio._tokens import watched
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ class SocketFactory(trio.abc.SocketFactory):
         stack = self.stack
         if family not in stack.families:
             raise refuse(errno.EAFNOSUPPORT, f"the usertcp stack has no {_NAMES[family]} address")
-        try:
-            stack.check_open()
-        except Exception as exc:
-            raise OSError(errno.ENETDOWN, str(exc)) from None
+        check_stack(stack)
         return TCPSocket(RawSocket(stack, family))
 
     def __repr__(self) -> str:
