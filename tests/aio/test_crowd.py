@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import pytest
@@ -15,10 +16,12 @@ import trio
 import usertcp
 import usertcp.asyncio
 import usertcp.trio
-from aio.pairs import A4, B4, cables, eventually, two_stacks
+from aio import pairs
+from aio.pairs import A4, B4, cables, two_stacks
 from support.asyncio_pairs import on
 from usertcp import Stack
 
+eventually = partial(pairs.eventually, seconds=20)
 CROWD = 10_000
 ROOM = {"max_connections": 2 * CROWD, "max_half_open": 2 * CROWD, "max_time_wait": 2 * CROWD}
 KEPT = 160 << 20

@@ -21,10 +21,12 @@ import trio
 import usertcp
 import usertcp.asyncio
 import usertcp.trio
+from aio import pairs
 from support.asyncio_pairs import Recorder
 from support.netns import in_namespace, veth
 from usertcp import Stack, netns
 
+eventually = partial(pairs.eventually, seconds=20)
 KERNEL, OURS, NOBODY = "10.7.0.1", "10.7.0.2", "10.7.0.77"
 BOTH = pytest.mark.parametrize("how", ["device removed", "stack closed"])
 Told = dict[str, BaseException]
@@ -95,12 +97,10 @@ async def _anyio(die: Die) -> Told:
         (listener,) = multi.listeners
 
         async def waits(name: str, call: Callable[[], Awaitable[object]]) -> None:
-            with pytest.raises(
-                (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
-            ) as e:
-                while True:
-                    await call()
-            told[name] = e.value
+            errors = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+            with pytest.raises(errors) as caught:
+                await _for_ever(call)
+            told[name] = caught.value
 
         with kernel_clients(2):
             one, two = [await listener.accept() for _ in range(2)]
@@ -110,7 +110,7 @@ async def _anyio(die: Die) -> Told:
                 group.start_soon(waits, "receive", one.receive)
                 group.start_soon(waits, "send", lambda: two.send(bytes(1 << 20)))
                 group.start_soon(waits, "connect", lambda: stack.connect_tcp(NOBODY, 80))
-                await _until(lambda: two.statistics().snd_queued > 0 and len(told) == 0)
+                await eventually(lambda: two.statistics().snd_queued > 0 and len(told) == 0)
                 await anyio.sleep(0.05)
                 await die(stack)
         for name, call in (
@@ -126,10 +126,9 @@ async def _anyio(die: Die) -> Told:
     return told
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
-        while not is_so():
-            await anyio.sleep(0.005)
+async def _for_ever(call: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await call()
 
 
 @BOTH
@@ -171,7 +170,7 @@ async def _asyncio(die: Die) -> Told:
     serving = asyncio.create_task(server.serve_forever())
     connecting = asyncio.create_task(loop.create_connection(Recorder, NOBODY, 80))
     with kernel_clients(2):
-        await _until(lambda: sum(p.data == b"hello" for p in protocols) == 2)
+        await eventually(lambda: sum(p.data == b"hello" for p in protocols) == 2)
         protocols[1].transport.write(bytes(8 << 20))
         await die(stack)
         async with asyncio.timeout(20):
@@ -237,11 +236,9 @@ async def _trio(die: Die) -> Told:
             assert await one.receive_some(5) == await two.receive_some(5) == b"hello"
 
             async def waits(name: str, call: Callable[[], Awaitable[object]]) -> None:
-                with pytest.raises(
-                    (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
-                ) as caught:
-                    while True:
-                        await call()
+                errors = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+                with pytest.raises(errors) as caught:
+                    await _for_ever(call)
                 told[name] = caught.value
 
             async with trio.open_nursery() as nursery:
