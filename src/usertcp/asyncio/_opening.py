@@ -42,11 +42,15 @@ class LoopStack:
         self._opened: Stack | None = None
         self._closed = False
         self._policy = bypass
+        self.decided_by: Callable[[], Policy] | None = None
+        """Asked for the policy while a test network runs on the loop."""
         self.bypasses: Counter[str] = Counter()
 
     @property
     def policy(self) -> Policy:
         """What is done with kernel sockets: as given, or as `USERTCP_BYPASS` says, or `error`."""
+        if self.decided_by is not None:
+            return self.decided_by()
         if self._policy is None:
             self._policy = policy(None)
         return self._policy

@@ -84,13 +84,13 @@ class Tokens:
             raise OSError(
                 errno.EOPNOTSUPP,
                 f"{what}: a kernel TCP socket that is connected already cannot be taken over by "
-                f"the usertcp stack; {BYPASS}=kernel (or loop_factory(bypass='kernel')) lets it "
+                f"the usertcp stack; {BYPASS}=kernel (or bypass='kernel') lets it "
                 "pass",
             )
         raise OSError(
             errno.EOPNOTSUPP,
             f"{what}: a kernel TCP socket was given to an event loop whose TCP is a usertcp stack. "
-            f"{BYPASS}=adopt (or loop_factory(bypass='adopt')) takes it as a ticket for a socket "
+            f"{BYPASS}=adopt (or bypass='adopt') takes it as a ticket for a socket "
             f"on the stack; {BYPASS}=kernel lets it pass the stack by",
         )
 
