@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from usertcp.stacks import LINGER, Stack
 if TYPE_CHECKING:
     from usertcp._binding import LinkHolder
     from usertcp._control import ControlServer
+    from usertcp.links import Link
 
 _ambient: ContextVar[Stack | None] = ContextVar("usertcp_stack", default=None)
 
@@ -84,16 +85,26 @@ class _OpenStack:
         self._control = control
         self._pump = pump
         self._control_server: ControlServer | None = None
+        self._claims: ExitStack | None = None
         self._stack: Stack | None = None
 
     async def __aenter__(self) -> Stack:
         if self._stack is not None:
             raise RuntimeError("open_stack(): one call opens one stack; call it again")
+        try:
+            return await self._open()
+        except BaseException:
+            self._release()
+            raise
+
+    async def _open(self) -> Stack:
         link = self._link
         if isinstance(link, str):
-            from usertcp.links import open_link
+            from usertcp.links import open_link, parse_link
 
-            link = open_link(link)
+            url, link = parse_link(link), open_link(link)
+            if url.kind == "packet":
+                self._claim(url.name, link)
         config = self._config
         if (ports := getattr(link, "ports", None)) is not None:  # raw: no others reach us
             config = {"port_first": ports[0], "port_last": ports[1], **config}
@@ -126,8 +137,22 @@ class _OpenStack:
         try:
             await self._stack.aclose(linger=self._linger)
         finally:
+            self._release()
             if self._control_server is not None:
                 self._control_server.close()
+
+    def _claim(self, device: str, link: "Link") -> None:
+        from usertcp._exclusive import claim_addresses
+
+        try:
+            self._claims = claim_addresses(device, [own.ip for own in self._addresses])
+        except BaseException:
+            link.close()
+            raise
+
+    def _release(self) -> None:
+        if self._claims is not None:
+            self._claims.close()
 
     def _wants_pump(self, link: object, driver: Driver) -> bool:
         if self._pump and not driver.real_time:
@@ -187,7 +212,8 @@ def open_stack(
     Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
     `ValueError` or `TypeError` for bad arguments (a `ValueError` names the variable it came from);
     `RuntimeError` when neither arguments nor environment say which stack; `OSError` for a link that
-    cannot be opened, or an address that another station has.
+    cannot be opened, or an address that another station, or on a `packet:` link another stack of
+    this machine, has.
     """
     if link is None:
         given = {"addresses": addresses, "gateway": gateway, "mtu": mtu, "capture": capture}
