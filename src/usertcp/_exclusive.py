@@ -34,7 +34,7 @@ def claim_addresses(device: str, addresses: Iterable[IPv4Address | IPv6Address])
                 raise OSError(
                     errno.EADDRINUSE,
                     f"packet:{device}: {_holder(name)} has a stack with {address} already; "
-                    "two would reset each other's connections, so one process serves, or each has its own",
+                    "two would reset each other's connections",
                 ) from None
             claim.listen(8)
     except BaseException:

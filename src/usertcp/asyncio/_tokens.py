@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from socket import AF_INET, AF_INET6, SOCK_STREAM
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakKeyDictionary, finalize
 
 from usertcp._bypass import BYPASS
@@ -28,13 +28,19 @@ _passing = ContextVar("usertcp_passing", default=False)
 
 
 def is_kernel_tcp(sock: object) -> bool:
-    """Whether it is a socket that a stack should have had."""
+    """Whether it is a socket that a stack should have had, or stands for one as gunicorn's do."""
     return (
-        isinstance(sock, socket.socket)
-        and not isinstance(sock, Socket)
-        and sock.family in (AF_INET, AF_INET6)
-        and sock.type == SOCK_STREAM
+        not isinstance(sock, Socket)
+        and getattr(sock, "family", None) in (AF_INET, AF_INET6)
+        and getattr(sock, "type", None) == SOCK_STREAM
     )
+
+
+def _is_closed(token: socket.socket) -> bool:
+    try:
+        return token.fileno() == -1
+    except AttributeError:  # gunicorn's, which has let go of the socket
+        return True
 
 
 class Tokens:
@@ -46,11 +52,12 @@ class Tokens:
 
     def find(self, token: object) -> Socket | None:
         """The socket of ours that this one stands for."""
-        if not isinstance(token, socket.socket):
+        try:
+            ours = self._adopted.get(cast("socket.socket", token))
+        except TypeError:  # neither a socket nor like one
             return None
-        ours = self._adopted.get(token)
-        if ours is not None and token.fileno() == -1:  # its user has closed it
-            self.forget(token)
+        if ours is not None and _is_closed(cast("socket.socket", token)):
+            self.forget(cast("socket.socket", token))
             return None
         return ours
 
