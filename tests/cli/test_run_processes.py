@@ -93,8 +93,9 @@ def test_two_processes_cannot_have_one_address(tmp_path: Path):
 
 
 SECOND = """
-    first, process = process, multiprocessing.get_context('spawn').Process(target=serve, args=(sock,))
     import time
+    first = process
+    process = multiprocessing.get_context('spawn').Process(target=serve, args=(sock,))
     for _ in range(2000):
         if "@usertcp/" in open("/proc/net/unix").read():
             break
