@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from frameworks.serving import APPS, LIMIT
 from support.cli import clean_environment
@@ -64,6 +66,18 @@ def python_server(*words: str, port: int) -> Iterator[None]:
     """A Python server program of apps/ on kernel TCP."""
     with running([sys.executable, *words], port, cwd=APPS, env=clean_environment()):
         yield
+
+
+def certified(place: Path) -> tuple[ssl.SSLContext, Path, Path]:
+    """Who trusts it, and the files of a certificate for KERNEL and its key."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(KERNEL)
+    certificate, key = place / "cert.pem", place / "key.pem"
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return trusting, certificate, key
 
 
 def as_user(name: str) -> Callable[[], None]:
