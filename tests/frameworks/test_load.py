@@ -12,6 +12,7 @@ import pytest
 from frameworks.kernel_side import found
 from frameworks.serving import HOST, PORT, ask, serving
 from support.netns import in_namespace, veth
+from support.witness import Witness
 
 UVICORN = ("-m", "uvicorn", "asgi_app:app", "--host", "0.0.0.0", "--port", str(PORT))
 HYPERCORN = ("-m", "hypercorn", "asgi_app:app", "-w", "0", "--bind", f"0.0.0.0:{PORT}")
@@ -107,17 +108,57 @@ def test_tshark_has_no_complaint(tmp_path: Path, load: str):
     veth()
     capture = tmp_path / "it.pcapng"
     send, command = LOADS[load]
-    with serving("--pcap", str(capture), *command):
+    with serving("--pcap", str(capture), *command), Witness() as witness:
         send(tmp_path)
-    fields = ("-e", "_ws.expert.message", "-e", "_ws.expert.severity", "-e", "frame.number")
     shown = f"_ws.expert && tcp && !({REFUSED}) && !({BROKEN_OFF})"
-    said = output_of(tshark, "-r", str(capture), "-Y", shown, "-T", "json", *fields)
-    told = {
-        message
+    said = output_of(
+        tshark, "-r", str(capture), "-Y", shown, "-T", "json",
+        "-e", "frame.number", "-e", "_ws.expert.message",
+    )  # fmt: skip
+    told = [
+        (int(layers["frame.number"][0]), message)
         for packet in json.loads(said)
-        for message in packet["_source"]["layers"].get("_ws.expert.message", ())
-    }
-    assert {message for message in told if not USUAL.match(message)} == set()
+        for layers in [packet["_source"]["layers"]]
+        for message in layers["_ws.expert.message"]
+    ]
+    late = impatience(tshark, capture)
+    if witness.worst > 0.02:  # who is not run for so long acknowledges late, and sends again late
+        late |= {frame for frame, _ in told}
+    assert [
+        (frame, message)
+        for frame, message in told
+        if not USUAL.match(message)
+        and not (frame in late and "retransmission" in message)
+        and not (late and message.startswith("Duplicate ACK"))
+    ] == []
+
+
+def impatience(tshark: str, capture: Path) -> set[int]:
+    """Frames that the kernel sent again while the first ones still lay in the link's queue.
+
+    Its probe for a lost tail comes after a few milliseconds, in which a busy machine may not have
+    run us. The first frame is then read together with the second: nobody has sat on it.
+    """
+    fields = (
+        "frame.number frame.time_relative tcp.stream tcp.seq tcp.len tcp.analysis.retransmission"
+    )
+    said = output_of(
+        tshark, "-r", str(capture), "-Y", "tcp.len > 0 && ip.src == 10.7.0.1", "-T", "fields",
+        *(word for field in fields.split() for word in ("-e", field)),
+    )  # fmt: skip
+    firsts: dict[str, list[tuple[float, int, int]]] = {}
+    late = set()
+    for line in said.splitlines():
+        number, when, stream, seq, length, again = line.split("\t")
+        begin, end = int(seq), int(seq) + int(length)
+        frames = firsts.setdefault(stream, [])
+        if not again:
+            frames.append((float(when), begin, end))
+        elif any(
+            float(when) - read < 0.001 and a < end and begin < b for read, a, b in frames[-50:]
+        ):
+            late.add(int(number))
+    return late
 
 
 REFUSED = "tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1"
