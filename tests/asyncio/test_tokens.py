@@ -43,12 +43,16 @@ class Wrapped:
             self.sock = None
 
 
-@pytest.fixture(params=["socket", "wrapped"])
+@pytest.fixture(params=["socket", "wrapped", "called UNIX"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A kernel's listening socket, as libraries bring them along."""
     with socket.create_server(("0.0.0.0", 0)) as sock:
         sock.setblocking(False)
-        yield sock if request.param == "socket" else Wrapped(sock)
+        if request.param == "called UNIX":  # by uvicorn --fd
+            with socket.fromfd(sock.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as named:
+                yield named
+        else:
+            yield sock if request.param == "socket" else Wrapped(sock)
 
 
 def is_closed(kernel: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Self
 
 
 class Witness:
@@ -19,7 +20,7 @@ class Witness:
             self.worst = max(self.worst, now - before - 0.001)
             before = now
 
-    def __enter__(self) -> "Witness":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

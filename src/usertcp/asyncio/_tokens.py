@@ -12,8 +12,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from socket import AF_INET, AF_INET6, SOCK_STREAM
-from typing import TYPE_CHECKING, Literal, cast
+from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
+from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakKeyDictionary, finalize
 
 from usertcp._bypass import BYPASS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usertcp.asyncio")
 
+SO_DOMAIN = getattr(socket, "SO_DOMAIN", 39)  # known to Python from 3.12 on
 _passing = ContextVar("usertcp_passing", default=False)
 
 
@@ -31,9 +32,20 @@ def is_kernel_tcp(sock: object) -> bool:
     """Whether it is a socket that a stack should have had, or stands for one as gunicorn's do."""
     return (
         not isinstance(sock, Socket)
-        and getattr(sock, "family", None) in (AF_INET, AF_INET6)
         and getattr(sock, "type", None) == SOCK_STREAM
+        and family_of(sock) in (AF_INET, AF_INET6)
     )
+
+
+def family_of(sock: Any) -> int | None:
+    """What the kernel says: uvicorn's --fd calls every socket a UNIX one."""
+    family: int | None = getattr(sock, "family", None)
+    if family == AF_UNIX:
+        try:
+            family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
+        except (AttributeError, OSError):
+            pass
+    return family
 
 
 def _is_closed(token: socket.socket) -> bool:
