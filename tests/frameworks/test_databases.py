@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import usertcp
 from frameworks.kernel_side import KERNEL, as_user, certified, found, give, running
 from frameworks.on_stack import on_stack, opened
+from frameworks.serving import LIMIT
 from support.netns import in_namespace, veth
 
 ROWS = 2000
@@ -63,6 +65,10 @@ def _serving(
     with data.joinpath("pg_hba.conf").open("a") as rules:
         rules.write("host all all 10.7.0.0/24 trust\n")
     with running([server, "-D", str(data), *words], 5432, cwd="/", preexec_fn=become):
+        state, end = data / "postmaster.pid", time.monotonic() + LIMIT
+        while not state.read_text().rstrip().endswith("ready"):  # it listens before
+            assert time.monotonic() < end
+            time.sleep(0.01)
         yield
 
 

@@ -37,9 +37,9 @@ def is_kernel_tcp(sock: object) -> bool:
     )
 
 
-def family_of(sock: Any) -> int | None:
-    """What the kernel says: uvicorn's --fd calls every socket a UNIX one."""
-    family: int | None = getattr(sock, "family", None)
+def family_of(sock: Any) -> int:
+    """What the kernel says: uvicorn's --fd calls every socket a UNIX one. -1 of no socket."""
+    family: int = getattr(sock, "family", -1)
     if family == AF_UNIX:
         try:
             family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
