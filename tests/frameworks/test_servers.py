@@ -99,8 +99,10 @@ def check_answers() -> None:
 def check_upload(tmp_path: Path, size: int) -> None:
     body = tmp_path / "body"
     body.write_bytes(os.urandom(size))
-    answer = ask("/upload", "--upload-file", str(body))
-    assert answer == {"size": size, "sha256": hashlib.sha256(body.read_bytes()).hexdigest()}
+    wanted = {"size": size, "sha256": hashlib.sha256(body.read_bytes()).hexdigest()}
+    assert ask("/upload", "--upload-file", str(body)) == wanted
+    chunked = ("--header", "Transfer-Encoding: chunked")
+    assert ask("/upload", "--upload-file", str(body), *chunked) == wanted
 
 
 def check_websocket() -> None:
