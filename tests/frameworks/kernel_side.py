@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from frameworks.serving import APPS, LIMIT
-from support.cli import clean_environment
+from support.cli import clean_environment, plain_environment
 
 KERNEL = "10.7.0.1"
 """The kernel's end of the cable."""
@@ -28,6 +28,7 @@ _CLONE_NEWUSER = 0x10000000
 def running(command: list[str], port: int, **options: object) -> Iterator[int]:
     """A program that listens on KERNEL:port, until the block ends. Its process id."""
     log = os.memfd_create("said")
+    options.setdefault("env", plain_environment())
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

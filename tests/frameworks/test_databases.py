@@ -15,6 +15,7 @@ import usertcp
 from frameworks.kernel_side import KERNEL, as_user, certified, found, give, running
 from frameworks.on_stack import on_stack, opened
 from frameworks.serving import LIMIT
+from support.cli import plain_environment
 from support.netns import in_namespace, veth
 
 ROWS = 2000
@@ -53,7 +54,9 @@ def _serving(
         check=True,
         capture_output=True,
         cwd="/",
+        env=plain_environment(),
         preexec_fn=become,
+        timeout=LIMIT,
     )
     settings |= {
         "listen_addresses": KERNEL,

