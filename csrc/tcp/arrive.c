@@ -97,9 +97,10 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
         return verdict_continue();
     }
     if (!first_in && !last_in) {
-        /* A window crossed from end to end by one segment: neither edge inside, data is. */
-        bool spans = len > 0 && wnd > 0 && seq_lt(seg->seq, t->rcv_nxt) &&
-                     seq_gt(seq_add(seg->seq, len), t->rcv_adv);
+        /* A window crossed from end to end by one segment: neither edge inside, data is. Told by
+         * lengths: half the sequence space away "before" and "after" mean nothing. */
+        bool spans = wnd > 0 && seq_in(t->rcv_nxt, seg->seq, len) &&
+                     seq_in(seq_sub(t->rcv_adv, 1), seg->seq, len);
         if (!spans)
             return not_acceptable(t, a, DROP_tcp_seq_outside);
     }

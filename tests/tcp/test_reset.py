@@ -166,3 +166,19 @@ def test_port_zero(peer: Peer):
     peer.gets_nothing()
     assert not peer.wire.strays
     assert peer.engine.drops()["tcp_port_zero"] == 3
+
+
+@pytest.mark.attack(21)
+@pytest.mark.rfc("9293-EV-07", "9293-EV-08", "9293-EV-21")
+@pytest.mark.parametrize("flags", ["ACK", "FIN,ACK"])
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 100, 4000])
+def test_half_the_sequence_space_away_is_no_window_crossed(peer: Peer, beyond: int, flags: str):
+    """Neither left nor right of the window: not text that begins before it and ends after it."""
+    there = reach(peer, "ESTABLISHED")
+    peer.app.send(b"in flight")
+    peer.gets(len=9)
+    peer.sends(flags, seq=there.seq + 2**31 + beyond, ack=there.nxt + 9, data=b"blind guess")
+    peer.gets("ACK", ack=there.seq)
+    assert peer.app.info.flight_size == 9
+    assert peer.app.state == "ESTABLISHED"
+    assert peer.engine.drops() == {"tcp_seq_outside": 1}
