@@ -129,8 +129,12 @@ static struct tcp_verdict arrive_rst(struct tcb *t, const struct arrival *a)
 {
     if (!(a->seg->flags & TCP_RST))
         return verdict_continue();
-    if (!seq_eq(a->seg->seq, t->rcv_nxt))
+    if (!seq_eq(a->seg->seq, t->rcv_nxt)) {
+        /* Its own number counts, not that of the text or SYN with it. */
+        if (!seq_in(a->seg->seq, t->rcv_nxt, seq_len(t->rcv_adv, t->rcv_nxt)))
+            return verdict_drop(DROP_tcp_rst_outside);
         return challenge(t, a->now, DROP_tcp_rst_challenged);
+    }
     switch (t->state) {
     case TCP_SYN_RECEIVED:
         return close_with(t, UT_E_REFUSED); /* MUST-11: only active opens get here with a user */

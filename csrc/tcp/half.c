@@ -76,7 +76,7 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     uint32_t len = seg_len(seg);
     bool in_window = seq_in(seg->seq, rcv_nxt, h->rcv_wnd) ||
                      (len > 0 && seq_in(seq_add(seg->seq, len - 1), rcv_nxt, h->rcv_wnd));
-    if (!in_window && rst)
+    if (rst && !seq_in(seg->seq, rcv_nxt, h->rcv_wnd)) /* RFC 5961 3.2: its own number counts */
         return verdict_drop(DROP_tcp_rst_outside);
     /* DEVIATES RFC 9293 3.10.7.4: a bare ACK outside the window is not answered, because an entry
      * has no budget for answers, and two such ends would never stop (SEC-13). The SYN,ACK, sent

@@ -182,3 +182,13 @@ def test_half_the_sequence_space_away_is_no_window_crossed(peer: Peer, beyond: i
     assert peer.app.info.flight_size == 9
     assert peer.app.state == "ESTABLISHED"
     assert peer.engine.drops() == {"tcp_seq_outside": 1}
+
+
+@pytest.mark.rfc("5961-03")
+@pytest.mark.parametrize("state", ["SYN-RECEIVED", "SYN-RECEIVED/active", "ESTABLISHED"])
+def test_the_text_of_a_reset_does_not_bring_it_inside(peer: Peer, state: str):
+    """Its own number is left of the window, whatever lies within: dropped, and not answered."""
+    there = reach(peer, state)
+    peer.sends("RST,ACK", seq=there.seq - 1, ack=there.nxt, data=b"ab")
+    peer.gets_nothing()
+    assert peer.engine.drops() == {"tcp_rst_outside": 1}
