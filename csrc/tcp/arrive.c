@@ -93,7 +93,7 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
          * answered. */
         a->len = 0;
         a->fin = false;
-        t->ack_now = true;
+        a->owes_ack = true;
         return verdict_continue();
     }
     if (!first_in && !last_in) {
@@ -111,7 +111,7 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
         a->data += cut;
         a->len -= cut;
         a->seq = t->rcv_nxt;
-        t->ack_now = true; /* it is a duplicate in part: RFC 5681 4.2 */
+        a->owes_ack = true; /* it is a duplicate in part: RFC 5681 4.2 */
     }
     if (a->len > 0 || a->fin) {
         uint32_t room = seq_len(t->rcv_adv, a->seq);
@@ -206,7 +206,7 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
         return v;
     note_timestamp(t, a); /* not before the ACK is believed: attack 31 */
     arrive_urgent(t, a);
-    if (a->fin && !t->peer_fin_known) {
+    if (a->fin && !t->peer_fin_known && fin_is_the_end(t, seq_add(a->seq, a->len))) {
         t->peer_fin_known = true; /* kept, should bytes before it be missing (SHLD-31) */
         t->peer_fin = seq_add(a->seq, a->len);
     }
@@ -234,7 +234,7 @@ struct tcp_verdict tcp_arrive(struct tcb *t, const struct tcp_seg *seg, ns_t now
         v = arrive_syn_sent(t, seg, now);
     } else {
         UT_ASSERT(t->state >= TCP_SYN_RECEIVED && t->state != TCP_TIME_WAIT);
-        struct arrival a = {seg, seg->seq, seg->data, seg->len, seg->flags & TCP_FIN, now};
+        struct arrival a = {seg, seg->seq, seg->data, seg->len, seg->flags & TCP_FIN, false, now};
         v = arrive_walk(t, &a);
     }
     if (v.reason != DROP_none)

@@ -192,3 +192,12 @@ def test_the_text_of_a_reset_does_not_bring_it_inside(peer: Peer, state: str):
     peer.sends("RST,ACK", seq=there.seq - 1, ack=there.nxt, data=b"ab")
     peer.gets_nothing()
     assert peer.engine.drops() == {"tcp_rst_outside": 1}
+
+
+@pytest.mark.rfc("9293-EV-10")
+def test_without_ack_old_text_is_not_answered(peer: Peer):
+    """Nor are the bytes beyond it: dropped as if it had not come."""
+    there = reach(peer, "ESTABLISHED")
+    peer.sends("PSH", seq=there.seq - 1, data=b"0abcd")
+    peer.gets_nothing(within=0.5)
+    assert peer.app.receive() == b""
