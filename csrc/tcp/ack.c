@@ -186,7 +186,7 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
     }
     /* RFC 5961 5.2 (MUST): SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, and never before the first
      * byte there was (attack 22). */
-    uint32_t back = (uint32_t)u64_min(t->max_snd_wnd, t->sendq.una);
+    uint32_t back = (uint32_t)u64_min(t->max_snd_wnd, t->sendq.una + tcb_fin_acked(t));
     if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, back))) {
         if (challenge_may_leave(t, a->now))
             t->ack_now = true;

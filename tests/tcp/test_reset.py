@@ -201,3 +201,15 @@ def test_without_ack_old_text_is_not_answered(peer: Peer):
     peer.sends("PSH", seq=there.seq - 1, data=b"0abcd")
     peer.gets_nothing(within=0.5)
     assert peer.app.receive() == b""
+
+
+@pytest.mark.rfc("5961-06")
+def test_an_ack_of_the_first_byte_is_never_too_old(peer: Peer):
+    """Also when our FIN is acknowledged, which is no byte of the stream."""
+    there = reach(peer, "FIN-WAIT-2")
+    peer.sends(seq=there.seq, ack=1, data=b"late")
+    assert peer.app.receive() == b"late"
+    peer.gets("ACK", ack=there.seq + 4, within=0.5)
+    peer.sends(seq=there.seq + 4, ack=0, data=b"ghost")
+    peer.gets("ACK", ack=there.seq + 4)
+    assert peer.app.receive() == b""
