@@ -34,7 +34,8 @@ struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg)
     if (seg->flags & TCP_RST)
         return verdict_drop(DROP_tcp_time_wait); /* RFC 1337 3, fix F1: no assassination */
     if (seg->flags & TCP_SYN)
-        return !(seg->flags & TCP_ACK) && syn_is_new(w, seg) ? verdict_of(VERDICT_SYN) : answer;
+        return !(seg->flags & (TCP_ACK | TCP_FIN)) && syn_is_new(w, seg) ? verdict_of(VERDICT_SYN)
+                                                                         : answer;
     if (w->ts_ok && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - w->ts_recent) < 0)
         return answer;
     /* EV-15: the peer did not hear our last ACK. */

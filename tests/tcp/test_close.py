@@ -275,3 +275,17 @@ def test_timestamps_decide_who_follows_time_wait(peer: Peer, ts: int, seq: int, 
     peer.sends("SYN", seq=2 + seq, ts=(ts, 0), mss=1460)
     got = peer.gets()
     assert ("SYN" in got.flags) == accepted
+
+
+@pytest.mark.attack(45)
+@pytest.mark.rfc("1337-02")
+def test_a_syn_with_fin_does_not_end_time_wait(peer: Peer):
+    """It opens nothing where somebody listens, so nothing may give way to it."""
+    there = reach(peer, "TIME-WAIT")
+    peer.app.close()
+    peer.app.listen()
+    peer.sends("SYN,FIN", seq=there.seq + 1000, mss=1460)
+    peer.gets("ACK", seq=there.nxt, ack=there.seq)
+    assert peer.app.state == "TIME-WAIT"
+    peer.sends("SYN", seq=there.seq + 1000, mss=1460)
+    peer.gets("SYN,ACK", ack=there.seq + 1001)
