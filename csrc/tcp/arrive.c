@@ -188,6 +188,17 @@ static struct tcp_verdict arrive_checked(struct tcb *t, struct arrival *a)
     return arrive_syn(t, a);
 }
 
+/* A FIN before text that is held contradicts what came first; believed, the text would carry
+ * RCV.NXT past it, and the stream would never end. */
+static bool fin_is_the_end(const struct tcb *t, seq32 fin)
+{
+    if (t->trouble == NULL || ranges_is_empty(&t->trouble->runs))
+        return true;
+    const struct ranges *runs = &t->trouble->runs;
+    uint64_t held = runs->run[runs->count - 1].hi;
+    return seq_geq(fin, seq_add(t->irs, (uint32_t)(held + 1)));
+}
+
 static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
@@ -204,6 +215,7 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
     v = arrive_ack(t, a);
     if (v.kind != VERDICT_CONTINUE)
         return v;
+    t->ack_now |= a->owes_ack;
     note_timestamp(t, a); /* not before the ACK is believed: attack 31 */
     arrive_urgent(t, a);
     if (a->fin && !t->peer_fin_known && fin_is_the_end(t, seq_add(a->seq, a->len))) {

@@ -289,3 +289,20 @@ def test_a_syn_with_fin_does_not_end_time_wait(peer: Peer):
     assert peer.app.state == "TIME-WAIT"
     peer.sends("SYN", seq=there.seq + 1000, mss=1460)
     peer.gets("SYN,ACK", ack=there.seq + 1001)
+
+
+@pytest.mark.rfc("9293-EV-13")
+@pytest.mark.parametrize("fin", [0, 1, 2, 3, 4])
+def test_a_fin_before_text_that_came_is_not_believed(peer: Peer, fin: int):
+    """The text would carry RCV.NXT past it, and the end would never come."""
+    there = reach(peer, "ESTABLISHED")
+    peer.sends(seq=there.seq + 2, data=b"cde")
+    peer.gets("ACK", ack=there.seq)
+    peer.sends("FIN,ACK", seq=there.seq + fin)
+    peer.gets_all()
+    assert peer.app.state == "ESTABLISHED"
+    peer.sends(seq=there.seq, data=b"ab")
+    assert peer.app.receive() == b"abcde"
+    peer.sends("FIN,ACK", seq=there.seq + 5)
+    assert peer.app.state == "CLOSE-WAIT"
+    assert peer.app.outcome() == "END_OF_STREAM"
