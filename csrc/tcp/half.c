@@ -89,7 +89,10 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
             return verdict_of(VERDICT_CLOSED);
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_rst_challenged, false};
     }
-    if (seg->flags & TCP_SYN) /* RFC 5961 4.2 */
+    /* DEVIATES RFC 9293 3.10.7.4: a SYN within the window of a passive open is answered as in the
+     * synchronized states (RFC 5961 4.2) and not by going back to LISTEN, because anybody's guess
+     * would undo a handshake. */
+    if (seg->flags & TCP_SYN)
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_challenged, false};
     if (!(seg->flags & TCP_ACK))
         return verdict_drop(DROP_tcp_no_ack_bit);
