@@ -41,7 +41,7 @@ struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg)
     /* EV-15: the peer did not hear our last ACK. */
     if ((seg->flags & TCP_FIN) && seq_eq(seq_add(seg->seq, seg_len(seg)), w->rcv_nxt))
         return verdict_of(VERDICT_RESTART);
-    if (seg->len == 0 && seq_eq(seg->seq, w->rcv_nxt))
+    if (seg_len(seg) == 0 && seq_eq(seg->seq, w->rcv_nxt))
         return verdict_drop(DROP_tcp_time_wait); /* an ACK of what we know: no answer, no loop */
     return answer;
 }

@@ -291,6 +291,18 @@ def test_a_syn_with_fin_does_not_end_time_wait(peer: Peer):
     peer.gets("SYN,ACK", ack=there.seq + 1001)
 
 
+@pytest.mark.rfc("9293-EV-08", "1337-02")
+@pytest.mark.parametrize("data", [b"", b"x"])
+def test_in_time_wait_whatever_takes_sequence_space_is_answered(peer: Peer, data: bytes):
+    """A second FIN beyond the first as well as text; a bare ACK of what we know is not."""
+    there = reach(peer, "TIME-WAIT")
+    peer.sends("FIN,ACK", seq=there.seq, ack=there.nxt, data=data)
+    peer.gets("ACK", seq=there.nxt, ack=there.seq)
+    peer.sends("ACK", seq=there.seq, ack=there.nxt)
+    peer.gets_nothing()
+    assert peer.app.state == "TIME-WAIT"
+
+
 @pytest.mark.rfc("9293-EV-13")
 @pytest.mark.parametrize("fin", [0, 1, 2, 3, 4])
 def test_a_fin_before_text_that_came_is_not_believed(peer: Peer, fin: int):
