@@ -121,7 +121,7 @@ int tcp_shutdown(struct tcb *t, ns_t now)
     /* DEVIATES RFC 9293 3.10.4: in SYN-RECEIVED the FIN waits for ESTABLISHED, also when nothing
      * was given to send, because before its SYN is acknowledged a peer need not look at it. */
     case TCP_SYN_RECEIVED:
-    case TCP_CLOSE_WAIT:   /* LAST-ACK when the FIN leaves */
+    case TCP_CLOSE_WAIT: /* LAST-ACK when the FIN leaves */
         break;
     default:
         return 0;
