@@ -188,6 +188,9 @@ def test_tcp_paws_of_a_half_open_entry(both: Peer):
     both.gets("SYN,ACK")
     with dropped(both.engine, tcp_paws=1):
         both.sends(seq=1, ack=1, ts=(999, both.ts_recent))
+        both.gets_nothing()  # a half-open entry has no budget (SEC-13)
+    with dropped(both.engine, tcp_paws=1):
+        both.sends(seq=1, ack=1, data=b"x", ts=(999, both.ts_recent))
         both.gets("ACK", ack=1)
 
 
@@ -204,8 +207,10 @@ def test_tcp_no_timestamp_at_a_half_open_entry(both: Peer):
     both.app.listen()
     both.sends("SYN", seq=0, ts=(1000, 0))
     both.gets("SYN,ACK")
-    with dropped(both.engine, tcp_no_timestamp=1):
+    with dropped(both.engine, tcp_no_timestamp=3):
         both.sends(seq=1, ack=1, ts=False)
+        both.sends("ACK", seq=1, ack=77, ts=False)
+        both.sends("SYN", seq=5, ts=False)
         both.gets_nothing()
 
 
