@@ -42,6 +42,7 @@ class Reference:
         self.state = "LISTEN" if self.listens else "CLOSED"
         self.passive = False
         self.sack_ok = False
+        self.sack_room = 4
         self.una = self.nxt = 0
         self.queue = b""  # queue[i] has number i + 1
         self.closed = self.gone = False  # CLOSE was called; nobody will read
@@ -241,9 +242,12 @@ class Reference:
             or s.seq < self.rcv_nxt < self.edge <= last
         )
 
+    @property
+    def _is_half_open(self) -> bool:
+        return self.state == "SYN-RECEIVED" and self.passive
+
     def _first_to_fourth(self, s: Seg) -> Reply | None:
-        half_open = self.state == "SYN-RECEIVED" and self.passive
-        if half_open and s.seq == self.irs and s.flags & (SYN | ACK | RST) == SYN:
+        if self._is_half_open and s.seq == self.irs and s.flags & (SYN | ACK | RST) == SYN:
             return Reply("syn-ack")  # CHOICE: 3.10.7.4 has an ACK; the SYN,ACK says more
         if self._is_new_connection(s):
             return self._reopen(s)
@@ -253,7 +257,7 @@ class Reference:
                 if s.flags & RST:
                     return NONE
                 # CHOICE: a half-open connection does not answer what takes no sequence space.
-                return NONE if half_open and s.length == 0 else ANSWER
+                return NONE if self._is_half_open and s.length == 0 else ANSWER
             # MUST-66: a closed window still takes RST, ACK and URG.
         if s.flags & RST:
             return self._reset(s)
@@ -379,4 +383,4 @@ class Reference:
                     hi += 1
                 if (lo, hi) not in found:
                     found.append((lo, hi))
-        return tuple(found[:4])
+        return tuple(found[: self.sack_room])

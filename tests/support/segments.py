@@ -11,6 +11,9 @@ from typing import NamedTuple
 FIN, SYN, RST, PSH, ACK, URG = (1 << bit for bit in range(6))
 
 
+TS = 1000
+
+
 def near(number: int, base: int) -> int:
     """What `number`, known modulo 2^32, means next to `base` (3.4)."""
     return base + (number - base + 2**31) % 2**32 - 2**31
@@ -25,6 +28,7 @@ class Seg(NamedTuple):
     data: bytes = b""
     window: int = 4000
     urgent: int = 0
+    ts: int | None = TS  # TSval, where timestamps were agreed; None: without one
 
     @property
     def length(self) -> int:

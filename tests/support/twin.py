@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.rfc7323 import Timed
 from support.rfc9293 import Reference
 from support.segments import ACK, FIN, NONE, RST, SYN, URG, Reply, Seg, near
 from usertcp import State
@@ -30,14 +31,16 @@ class DifferenceError(AssertionError):
 class Twin:
     """One connection of an engine with its reference; the window it offers is 4095 bytes."""
 
-    def __init__(self, *, listens: bool = False, ipv6: bool = False, sack: bool = True) -> None:
+    def __init__(
+        self, *, listens: bool = False, ipv6: bool = False, timestamps: bool = False
+    ) -> None:
         self.engine = EngineHarness(
             "fd00::1/64" if ipv6 else "10.0.0.1/24", rcv_buffer=4096, snd_buffer=4096,
-            use_timestamps=False, use_window_scale=False, nodelay=True, fixed_isn=ISN,
+            use_timestamps=timestamps, use_window_scale=False, nodelay=True, fixed_isn=ISN,
             challenge_ack_limit=1000, msl=30,
         )  # fmt: skip
-        self.reference = Reference(listens=listens)
-        self.sack = sack
+        self.reference = (Timed if timestamps else Reference)(listens=listens)
+        self.timestamps = timestamps
         self.log: list[tuple[str, Segment | None]] = []
         self.replaying = False  # steps compared before
         self.connection: Connection | None = None
@@ -76,7 +79,7 @@ class Twin:
             self._floor += self.reference.nxt
         reply = self.reference.arrives(s)
         if s.flags & SYN and self.reference.state not in (before, "LISTEN", "CLOSED"):
-            self.reference.sack_ok = self.sack  # by the option of `_segment`
+            self.reference.sack_ok = True  # by the option of `_segment`
         self.engine.inject(self._packet(wire))
         self._compare(reply)
 
@@ -104,11 +107,13 @@ class Twin:
     # -- the wire ---------------------------------------------------------------------------------
 
     def _segment(self, s: Seg) -> Segment:
+        syn = bool(s.flags & SYN)
+        ts = (s.ts % 2**32, 0) if self.timestamps and s.ts is not None else None
+        options = Options(mss=1460 if syn else None, sack_permitted=syn, timestamps=ts)
         return Segment(
             sport=PEER_PORT, dport=PORT, seq=(ISN + s.seq) % 2**32,
             ack=(self.iss + s.ack) % 2**32 if s.flags & ACK else 0, flags=s.flags, window=s.window,
-            urgent=s.urgent, payload=s.data,
-            options=Options(mss=1460, sack_permitted=self.sack) if s.flags & SYN else Options(),
+            urgent=s.urgent, payload=s.data, options=options,
         )  # fmt: skip
 
     def _packet(self, segment: Segment) -> bytes:
@@ -158,7 +163,17 @@ class Twin:
         for one in left:
             if one.flags & ACK and self._ack(one.ack) != own.rcv_nxt:
                 self._differ(f"ACK of {self._ack(one.ack)}, RCV.NXT is {own.rcv_nxt}")
+            self._compare_timestamp(one)
         self._compare_acks(reply, [one for one in left if not one.flags & (SYN | RST)])
+
+    def _compare_timestamp(self, one: Segment) -> None:
+        own, ts = self.reference, one.options.timestamps
+        if not isinstance(own, Timed) or one.flags & RST or not one.flags & ACK:
+            return
+        if own.ts_ok != (ts is not None):
+            self._differ(f"timestamps {ts}, agreed: {own.ts_ok}")
+        if ts is not None and ts[1] != own.ts_recent % 2**32:
+            self._differ(f"TSecr is {ts[1]}, TS.Recent {own.ts_recent}")
 
     def _note_isn(self, isn: int) -> None:
         """After TIME-WAIT beyond all that was used (3.6.1, MAY-2)."""
@@ -207,7 +222,7 @@ class Twin:
         if got:
             (lo, hi), rest = got[0], got[1:]
             if hi <= self.reference.rcv_nxt or any(a <= lo and hi <= b for a, b in rest):
-                got, wanted = rest, wanted[:3]
+                got, wanted = rest, wanted[: self.reference.sack_room - 1]
         if got != wanted:
             self._differ(f"SACK blocks {got}, not {wanted}")
 

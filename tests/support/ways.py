@@ -139,22 +139,22 @@ WAYS: dict[str, tuple[Callable[[Twin], None], bool]] = {
 }
 
 
-def twin_in(way: str, *, ipv6: bool = False) -> Twin:
-    """A twin brought there."""
+def twin_in(way: str, **options: bool) -> Twin:
+    """A twin brought there; `options` are `Twin`'s."""
     how, listens = WAYS[way]
-    twin = Twin(listens=listens, ipv6=ipv6)
+    twin = Twin(listens=listens, **options)
     how(twin)
     assert twin.reference.state == way.partition("/")[0]
     return twin
 
 
-def survey(way: str, segments: Iterable[Seg], *, ipv6: bool = False) -> int:
+def survey(way: str, segments: Iterable[Seg], **options: bool) -> int:
     """Each segment arrives in this state; how many there were.
 
     What changes nothing, by the reference, leaves the twin to the next segment; else there is a
     fresh one. A difference is shown with the shortest way to it.
     """
-    twin = twin_in(way, ipv6=ipv6)
+    twin = twin_in(way, **options)
     start = twin.reference.key()
     count = 0
     try:
@@ -165,13 +165,13 @@ def survey(way: str, segments: Iterable[Seg], *, ipv6: bool = False) -> int:
                 if twin.reference.key() != start:
                     twin.finish()
             except DifferenceError:
-                again = twin_in(way, ipv6=ipv6)
+                again = twin_in(way, **options)
                 again.arrives(segment)
                 again.finish()
                 raise  # only after what came before
             if twin.reference.key() != start:
                 twin.close()
-                twin = twin_in(way, ipv6=ipv6)
+                twin = twin_in(way, **options)
     finally:
         twin.close()
     return count
