@@ -38,8 +38,8 @@ class Timed(Reference):
             if s.ts is None:
                 return self._without(s)
             if is_older(s.ts, self.ts_recent):
-                # CHOICE: a half-open connection does not answer what takes no sequence space.
-                return NONE if self._is_half_open and s.length == 0 else ANSWER
+                # CHOICE: as in RFC 9293's first step.
+                return NONE if self._is_record and s.length == 0 else ANSWER
         return super()._first_to_fourth(s)
 
     def _without(self, s: Seg) -> Reply | None:

@@ -246,6 +246,10 @@ class Reference:
     def _is_half_open(self) -> bool:
         return self.state == "SYN-RECEIVED" and self.passive
 
+    @property
+    def _is_record(self) -> bool:
+        return self._is_half_open or self.state == "TIME-WAIT"
+
     def _first_to_fourth(self, s: Seg) -> Reply | None:
         if self._is_half_open and s.seq == self.irs and s.flags & (SYN | ACK | RST) == SYN:
             return Reply("syn-ack")  # CHOICE: 3.10.7.4 has an ACK; the SYN,ACK says more
@@ -256,8 +260,8 @@ class Reference:
             if not probe or self.state == "TIME-WAIT":
                 if s.flags & RST:
                     return NONE
-                # CHOICE: a half-open connection does not answer what takes no sequence space.
-                return NONE if self._is_half_open and s.length == 0 else ANSWER
+                # CHOICE: these two do not answer what takes no sequence space.
+                return NONE if self._is_record and s.length == 0 else ANSWER
             # MUST-66: a closed window still takes RST, ACK and URG.
         if s.flags & RST:
             return self._reset(s)

@@ -32,25 +32,36 @@ class Twin:
     """One connection of an engine with its reference; the window it offers is 4095 bytes."""
 
     def __init__(
-        self, *, listens: bool = False, ipv6: bool = False, timestamps: bool = False
+        self,
+        *,
+        listens: bool = False,
+        ipv6: bool = False,
+        timestamps: bool = False,
+        isns: tuple[int, int] = (ISN, ISN),
+        mirrored: bool = False,
+        **config: Any,
     ) -> None:
+        """`isns`: this end's and the peer's. `mirrored`: this is the end that others have for a
+        peer. `config` is the engine's."""
+        config = {"challenge_ack_limit": 1000} | config
+        network = ("fd00::{}/64" if ipv6 else "10.0.0.{}/24").format
         self.engine = EngineHarness(
-            "fd00::1/64" if ipv6 else "10.0.0.1/24", rcv_buffer=4096, snd_buffer=4096,
-            use_timestamps=timestamps, use_window_scale=False, nodelay=True, fixed_isn=ISN,
-            challenge_ack_limit=1000, msl=30,
+            network(1 + mirrored), rcv_buffer=4096, snd_buffer=4096, use_timestamps=timestamps,
+            use_window_scale=False, nodelay=True, fixed_isn=isns[0], msl=30, **config,
         )  # fmt: skip
+        self.port, self.peer_port = (PEER_PORT, PORT) if mirrored else (PORT, PEER_PORT)
         self.reference = (Timed if timestamps else Reference)(listens=listens)
         self.timestamps = timestamps
         self.log: list[tuple[str, Segment | None]] = []
         self.replaying = False  # steps compared before
         self.connection: Connection | None = None
-        self._floor = ISN
+        self._floor = self.iss = isns[0]  # a later incarnation has another
+        self._irs = isns[1]
         self._owed = False
         self._rows = ffi.new("ut_info[4]")
-        self.iss = ISN  # a later incarnation has another
-        self.listener = self.engine.listen(PORT) if listens else None
+        self.listener = self.engine.listen(self.port) if listens else None
         self._own = self.engine.addresses[0].ip
-        self._peer = self._own + 1
+        self._peer = self._own + (-1 if mirrored else 1)
 
     def close(self) -> None:
         self.engine.close()
@@ -63,7 +74,9 @@ class Twin:
         expected = self.reference.inbox if name == "receive" else b""
         reply = getattr(self.reference, name)(*args)
         if name == "connect":
-            self.connection = self.engine.connect(str(self._peer), PEER_PORT, local_port=PORT)
+            self.connection = self.engine.connect(
+                str(self._peer), self.peer_port, local_port=self.port
+            )
         else:
             self._expect_received(expected, getattr(self._handle(), name), *args)
             if name in ("close", "abort"):
@@ -80,7 +93,7 @@ class Twin:
         reply = self.reference.arrives(s)
         if s.flags & SYN and self.reference.state not in (before, "LISTEN", "CLOSED"):
             self.reference.sack_ok = True  # by the option of `_segment`
-        self.engine.inject(self._packet(wire))
+        self.engine.inject(self._encode(wire))
         self._compare(reply)
 
     def _handle(self) -> Connection:
@@ -102,7 +115,7 @@ class Twin:
         return near(number - self.iss, self.reference.nxt)
 
     def _ack(self, number: int) -> int:
-        return near(number - ISN, self.reference.rcv_nxt)
+        return near(number - self._irs, self.reference.rcv_nxt)
 
     # -- the wire ---------------------------------------------------------------------------------
 
@@ -111,12 +124,16 @@ class Twin:
         ts = (s.ts % 2**32, 0) if self.timestamps and s.ts is not None else None
         options = Options(mss=1460 if syn else None, sack_permitted=syn, timestamps=ts)
         return Segment(
-            sport=PEER_PORT, dport=PORT, seq=(ISN + s.seq) % 2**32,
+            sport=self.peer_port, dport=self.port, seq=(self._irs + s.seq) % 2**32,
             ack=(self.iss + s.ack) % 2**32 if s.flags & ACK else 0, flags=s.flags, window=s.window,
             urgent=s.urgent, payload=s.data, options=options,
         )  # fmt: skip
 
-    def _packet(self, segment: Segment) -> bytes:
+    def packet(self, s: Seg) -> bytes:
+        """The IP packet that carries it."""
+        return self._encode(self._segment(s))
+
+    def _encode(self, segment: Segment) -> bytes:
         return Packet(src=self._peer, dst=self._own, body=segment).encode()
 
     # -- comparing --------------------------------------------------------------------------------
@@ -124,7 +141,7 @@ class Twin:
     def _differ(self, why: str) -> None:
         lines = [f"{why}; state {self.reference.state}"]
         for arrow, one in self.log:
-            bases = (ISN, self.iss) if arrow == "<--" else (self.iss, ISN)
+            bases = (self._irs, self.iss) if arrow == "<--" else (self.iss, self._irs)
             lines.append(f"{arrow} {describe(one, *bases) if one else ''}")
         raise DifferenceError("\n".join(lines))
 
@@ -183,7 +200,7 @@ class Twin:
 
     def _is_reset(self, one: Segment, reply: Reply) -> bool:
         if reply.ack is not None:
-            wanted = (RST | ACK, 0, (ISN + reply.ack) % 2**32)
+            wanted = (RST | ACK, 0, (self._irs + reply.ack) % 2**32)
             return (one.flags & _SHOWN, one.seq, one.ack) == wanted
         assert reply.seq is not None
         mask = RST if reply.kind == "abort" else _SHOWN

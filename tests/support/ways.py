@@ -1,6 +1,7 @@
 """Ways of a `Twin` into each state, by calls and segments; each step is compared on the way."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from support.segments import ACK, FIN, SYN, Seg
 from support.twin import DifferenceError, Twin
@@ -139,16 +140,18 @@ WAYS: dict[str, tuple[Callable[[Twin], None], bool]] = {
 }
 
 
-def twin_in(way: str, **options: bool) -> Twin:
-    """A twin brought there; `options` are `Twin`'s."""
+def twin_in(way: str, *, compared: bool = True, **options: Any) -> Twin:
+    """A twin brought there, `compared` on the way; `options` are `Twin`'s."""
     how, listens = WAYS[way]
     twin = Twin(listens=listens, **options)
+    twin.replaying = not compared
     how(twin)
+    twin.replaying = False
     assert twin.reference.state == way.partition("/")[0]
     return twin
 
 
-def survey(way: str, segments: Iterable[Seg], **options: bool) -> int:
+def survey(way: str, segments: Iterable[Seg], **options: Any) -> int:
     """Each segment arrives in this state; how many there were.
 
     What changes nothing, by the reference, leaves the twin to the next segment; else there is a
@@ -171,7 +174,7 @@ def survey(way: str, segments: Iterable[Seg], **options: bool) -> int:
                 raise  # only after what came before
             if twin.reference.key() != start:
                 twin.close()
-                twin = twin_in(way, **options)
+                twin = twin_in(way, compared=False, **options)
     finally:
         twin.close()
     return count
