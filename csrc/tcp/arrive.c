@@ -215,7 +215,8 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
     v = arrive_ack(t, a);
     if (v.kind != VERDICT_CONTINUE)
         return v;
-    t->ack_now |= a->owes_ack;
+    if (UT_UNLIKELY(a->owes_ack))
+        t->ack_now = true;
     note_timestamp(t, a); /* not before the ACK is believed: attack 31 */
     arrive_urgent(t, a);
     if (a->fin && !t->peer_fin_known && fin_is_the_end(t, seq_add(a->seq, a->len))) {
