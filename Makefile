@@ -45,8 +45,8 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	@echo "installing usertcp[frameworks,test,trio] into $(VENV)" >&2
-	@$(INSTALL) '.[frameworks,test,trio]' >&2
+	@echo "installing usertcp[frameworks,plot,test,trio] into $(VENV)" >&2
+	@$(INSTALL) '.[frameworks,plot,test,trio]' >&2
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.made pyproject.toml

@@ -94,8 +94,18 @@ def headers() -> list[bytes]:
     routes = [b"\x83\x07\x04" + bytes(4), b"\x89\x07\x08" + bytes(4)]
     stamps = [b"\x44\x0c\x05\x00" + bytes(8), b"\x07\x0b\x04" + bytes(8), b"\x94\x04\x00\x00"]
     v4 = [ipv4_with_options(o) for o in (b"", b"\x01\x01\x01\x00", *routes, *stamps, b"\x44\x00")]
-    chains = ([], [0], [60], [43], [44], [0, 60, 43, 44, 60], [60] * 8, [60] * 9, [60, 0])
-    v6 = [ipv6_chain(list(kinds)) for kinds in chains]
+    chains: tuple[list[int], ...] = (
+        [],
+        [0],
+        [60],
+        [43],
+        [44],
+        [0, 60, 43, 44, 60],
+        [60] * 8,
+        [60] * 9,
+        [60, 0],
+    )
+    v6 = [ipv6_chain(kinds) for kinds in chains]
     v6 += [ipv6_chain([44], fragment) for fragment in (1, 8, 9, 0xFFF8)]
     return [u8(1) + data for data in v4] + [u8(0) + data for data in v6]
 
