@@ -6,12 +6,17 @@
 With `tun`, what calls itself localhost is the kernel's end of the device `utun7`, and whoever opens
 `tun:utun7` is a host of its own, with the addresses of OURS. The device stays when nobody has it
 open: each test opens a stack of its own on it. All ends with the command.
+
+How many TCP connections the kernel has opened and accepted meanwhile is appended, as a line of JSON,
+to the file `FOREIGN_COUNTS`.
 """
 
 import ctypes
 import fcntl
+import json
 import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +25,16 @@ from usertcp import netns
 DEVICE = "utun7"
 KERNEL = ("10.8.0.1/24", "fd08::1/64")
 OURS = ("10.8.0.2/24", "fd08::2/64")
+LOOPBACK = "10.8.0.3"
+"""Whoever connects to it from the TUN device gets to 127.0.0.1."""
+REWRITING = f"""
+table ip nat {{
+    chain prerouting {{
+        type nat hook prerouting priority -100
+        iifname {DEVICE} ip daddr {LOOPBACK} dnat to 127.0.0.1
+    }}
+}}
+"""
 OWN_NAME = "usertcp.test"
 
 _CLONE_NEWNS = 0x00020000
@@ -60,6 +75,8 @@ def lasting_tun() -> None:
     for address in KERNEL:
         netns.addr_add(DEVICE, address)
     netns.link_up(DEVICE)
+    Path(f"/proc/sys/net/ipv4/conf/{DEVICE}/route_localnet").write_text("1")
+    subprocess.run(["nft", "-f", "-"], input=REWRITING, text=True, check=True)
 
 
 def ordinary_device() -> None:
@@ -73,6 +90,13 @@ def ordinary_device() -> None:
     netns.link_up("k0")
 
 
+def kernel_connections() -> dict[str, int]:
+    lines = Path("/proc/net/snmp").read_text().splitlines()
+    names, values = (line.split()[1:] for line in lines if line.startswith("Tcp:"))
+    counts = dict(zip(names, map(int, values), strict=True))
+    return {"kernel opened": counts["ActiveOpens"], "kernel accepted": counts["PassiveOpens"]}
+
+
 def main() -> None:
     mode, hosts, *command = sys.argv[1:]
     netns.enter_private_namespace()
@@ -80,7 +104,11 @@ def main() -> None:
     ordinary_device()
     if mode == "tun":
         lasting_tun()
-    os.execvp(command[0], command)
+    done = subprocess.run(command, check=False)
+    if path := os.environ.get("FOREIGN_COUNTS"):
+        with open(path, "a") as file:
+            file.write(json.dumps(kernel_connections()) + "\n")
+    sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 """pytest plugin: tests that the list of expectations calls inapplicable are skipped.
 
-`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id from
-the last `/` on, without `.py`.
+`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id below the
+directory `tests`, without `.py`.
 """
 
 import os
 
 import pytest
 
-from foreign.patterns import MARK, matches
+from foreign.patterns import MARK, matches, short_path
 
 
 def short_id(nodeid: str) -> str:
     path, _, test = nodeid.partition("::")
-    return f"{path.rpartition('/')[2].removesuffix('.py')}::{test}"
+    return f"{'/'.join(short_path(path.removesuffix('.py').split('/')))}::{test}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
