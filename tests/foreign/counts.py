@@ -1,17 +1,21 @@
 """pytest plugin: counts what the stacks of this process did; no test can pass unseen on the kernel.
 
-The counts are the engines' own, read before each is freed. They are printed, and appended to the
-file `FOREIGN_COUNTS`, a line of JSON for each process (pytest-xdist has several).
+The counts are those of `Stack.statistics()`, read when each is closed. They are printed, appended to
+the file `FOREIGN_COUNTS`, a line of JSON for each process (pytest-xdist has several), and each test's
+own is a property of it in the report.
 """
 
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
 import pytest
 
+from foreign.patterns import PROPERTY
+from usertcp import Stack
 from usertcp._stack import Engine
 
 KINDS = {"active_opens": "opened", "passive_opens": "accepted"}
@@ -19,26 +23,48 @@ counts: Counter[str] = Counter(dict.fromkeys(("opened", "accepted", "listeners")
 
 
 def watch() -> None:
-    free, listen = Engine.free, Engine.listen
+    close, listen = Stack.aclose, Engine.listen
 
-    @wraps(free)
-    def counted_free(self: Engine) -> None:
-        if not self.freed:
-            counters = self.counters()
+    @wraps(close)
+    async def counted_close(self: Stack, **options: Any) -> None:
+        if not (self._closing or self.engine.freed):
+            statistics = self.statistics()
             for name, kind in KINDS.items():
-                counts[kind] += counters[name]
-        free(self)
+                counts[kind] += statistics.counters[name]
+            for what, count in statistics.bypasses.items():
+                counts[f"bypass: {what}"] += count
+        await close(self, **options)
 
     @wraps(listen)
-    def counted_listen(self: Engine, *args: Any) -> tuple[int, int]:
-        code, handle = listen(self, *args)
+    def counted_listen(self: Engine, *args: Any, **options: Any) -> tuple[int, int]:
+        code, handle = listen(self, *args, **options)
         counts["listeners"] += code >= 0
         return code, handle
 
-    Engine.free, Engine.listen = counted_free, counted_listen  # type: ignore[method-assign]
+    Stack.aclose, Engine.listen = counted_close, counted_listen  # type: ignore[method-assign]
+
+
+def used() -> int:
+    return counts["opened"] + counts["accepted"] + counts["listeners"]
 
 
 watch()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    item.stash[BEFORE] = used()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    done = yield
+    item.user_properties.append((PROPERTY, used() - item.stash[BEFORE]))
+    return done
+
+
+BEFORE = pytest.StashKey[int]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,6 +3,8 @@
 from fnmatch import fnmatchcase
 
 MARK = "inapplicable: "
+PROPERTY = "usertcp"
+"""Of a test in a report: how many connections and listeners of stacks it had."""
 
 
 def matches(pattern: str, test: str) -> bool:

@@ -1,7 +1,7 @@
-"""pytest plugin: tests that the list of expectations calls inapplicable are skipped.
+"""pytest plugin: tests that the list of expectations calls inapplicable are skipped, or run alone.
 
 `FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id below the
-directory `tests`, without `.py`.
+directory `tests`, without `.py`. With `FOREIGN_ALONE` these are all that is run.
 """
 
 import os
@@ -16,10 +16,16 @@ def short_id(nodeid: str) -> str:
     return f"{'/'.join(short_path(path.removesuffix('.py').split('/')))}::{test}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     lines = os.environ.get("FOREIGN_INAPPLICABLE", "").splitlines()
     patterns = [line.split("\t", 1) for line in lines]
+    others = []
     for item in items:
-        for pattern, reason in patterns:
-            if matches(pattern, short_id(item.nodeid)):
-                item.add_marker(pytest.mark.skip(reason=MARK + reason))
+        reasons = [reason for pattern, reason in patterns if matches(pattern, short_id(item.nodeid))]
+        if not reasons:
+            others.append(item)
+        elif "FOREIGN_ALONE" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason=MARK + reasons[0]))
+    if "FOREIGN_ALONE" in os.environ:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]

@@ -15,7 +15,7 @@ REQUIRES = (
     *("pytest-asyncio>=1.5", "pytest-trio>=0.8", "pytest-codspeed>=4.1.1", "psutil>=5.9"),
     *("trustme>=1.0", "truststore>=0.9.1", "pyopenssl>=24", "blockbuster>=1.5.29", "freezegun"),
     *("proxy.py>=2.4.4rc5", "isal; python_version<'3.14'", "zlib-ng", "Brotli"),
-    *("python-on-whales", "httptools>=0.8", "python-dotenv", "PyYAML", "watchfiles", "httpx", "httpx2", "h2"),
+    *("werkzeug", "python-on-whales", "httptools>=0.8", "python-dotenv", "PyYAML", "watchfiles", "httpx", "httpx2", "h2"),
     *("a2wsgi==1.10.10", "wsproto==1.3.2", "starlette"),
 )
 
@@ -36,6 +36,9 @@ class Source:
 @dataclass(frozen=True)
 class Suite:
     name: str
+    title: str
+    version: str
+    loops: str
     plugins: tuple[str, ...]
     """Those that make it ours."""
     arguments: tuple[str, ...]
@@ -44,7 +47,7 @@ class Suite:
     network: str = "loopback"
     """What tools/foreign_network.py makes for our side: with `tun` the kernel is the peer."""
     shim: str = ""
-    """What passed, of how many, with a thin layer before the kernel's TCP (see testing.md)."""
+    """What passed with the same redirection to the kernel's TCP (see docs/foreign.md)."""
 
 
 ANYIO = Source("anyio==4.16.0")
@@ -65,81 +68,108 @@ AIOHTTP_FILES = """
 
 SUITES = (
     Suite(
-        "anyio-sockets",
-        ("foreign.anyio_plugin",),
-        ("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO_PLUGINS),
-        ANYIO,
+        name="anyio-sockets",
+        title="AnyIO: TCP streams and listeners",
+        version="4.16.0",
+        loops="asyncio, uvloop, eager tasks, trio",
+        plugins=("foreign.anyio_plugin",),
+        arguments=("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO_PLUGINS),
+        source=ANYIO,
         network="tun",
-        shim="476/476",
+        shim="476",
     ),
     Suite(
-        "anyio-tls",
-        ("foreign.anyio_plugin",),
-        ("tests/streams/test_tls.py", *ANYIO_PLUGINS),
-        ANYIO,
+        name="anyio-tls",
+        title="AnyIO: TLS",
+        version="4.16.0",
+        loops="asyncio, uvloop, eager tasks, trio",
+        plugins=("foreign.anyio_plugin",),
+        arguments=("tests/streams/test_tls.py", *ANYIO_PLUGINS),
+        source=ANYIO,
         network="tun",
         shim="all",
     ),
     Suite(
-        "trio-checks",
-        ("foreign.trio_runs_plugin",),
-        (
+        name="trio-checks",
+        title="trio.testing's checks of streams",
+        version="0.35.0",
+        loops="trio",
+        plugins=("foreign.trio_runs_plugin",),
+        arguments=(
             *("-c", "/dev/null", "--rootdir", ".", "--noconftest", "--timeout=60"),
             *("--pyargs", "foreign.trio_checks", "-p", "trio._tests.pytest_plugin"),
         ),
-        shim="6/6",
+        shim="6",
     ),
     Suite(
-        "trio",
-        ("foreign.trio_plugin",),
-        (
+        name="trio",
+        title="trio: networking",
+        version="0.35.0",
+        loops="trio",
+        plugins=("foreign.trio_plugin",),
+        arguments=(
             *("--pyargs", *(f"trio._tests.test_{name}" for name in TRIO_FILES)),
             *("-p", "trio._tests.pytest_plugin", "--run-slow", "-o", "timeout=60"),
         ),
-        shim="176/183",
+        shim="176",
     ),
     Suite(
-        "aiohttp",
-        ("foreign.asyncio_plugin",),
-        (
+        name="aiohttp",
+        title="aiohttp: functional",
+        version="3.14.5",
+        loops="asyncio",
+        plugins=("foreign.asyncio_plugin",),
+        arguments=(
             *(f"tests/test_{name}.py" for name in AIOHTTP_FILES),
             *("-o", "addopts=", "-p", "pytest_mock", "-p", "pytest_codspeed", *PARALLEL),
         ),
-        AIOHTTP,
-        shim="755/755",
+        source=AIOHTTP,
+        shim="755",
     ),
     Suite(
-        "uvicorn",
-        ("foreign.asyncio_plugin",),
-        (
+        name="uvicorn",
+        title="uvicorn",
+        version="0.54.0",
+        loops="asyncio, uvloop",
+        plugins=("foreign.asyncio_plugin",),
+        arguments=(
             *("tests", "--ignore=tests/benchmarks", "-o", "addopts=", *PARALLEL),
             *("-p", "anyio", "-p", "pytest_mock", "--timeout=60"),
         ),
-        Source("uvicorn==0.54.0"),
-        shim="1017/1017",
+        source=Source("uvicorn==0.54.0"),
+        shim="1,017",
     ),
     Suite(
-        "hypercorn",
-        ("foreign.asyncio_plugin", "foreign.trio_runs_plugin"),
-        (
+        name="hypercorn",
+        title="hypercorn",
+        version="0.18.0",
+        loops="asyncio, trio",
+        plugins=("foreign.asyncio_plugin", "foreign.trio_runs_plugin"),
+        arguments=(
             *("tests", "-o", "addopts=", "-p", "pytest_asyncio.plugin"),
             *("-p", "pytest_trio.plugin", "--timeout=60"),
         ),
-        Source("hypercorn==0.18.0"),
-        shim="26/26",
+        source=Source("hypercorn==0.18.0"),
+        shim="26 of 28",
     ),
     Suite(
-        "websockets-asyncio",
-        ("foreign.asyncio_plugin",),
-        ("tests/asyncio", "--timeout=60", *PARALLEL),
-        WEBSOCKETS,
-        shim="459/462",
+        name="websockets-asyncio",
+        title="websockets: asyncio",
+        version="17.0.1",
+        loops="asyncio",
+        plugins=("foreign.asyncio_plugin",),
+        arguments=("tests/asyncio", "--timeout=60", *PARALLEL),
+        source=WEBSOCKETS,
+        shim="459 of 462",
     ),
     Suite(
-        "websockets-trio",
-        ("foreign.trio_runs_plugin",),
-        ("tests/trio", "--timeout=60", *PARALLEL),
-        WEBSOCKETS,
-        shim="434/434",
+        name="websockets-trio",
+        title="websockets: trio",
+        version="17.0.1",
+        loops="trio",
+        plugins=("foreign.trio_runs_plugin",),
+        arguments=("tests/trio", "--timeout=60", *PARALLEL),
+        source=WEBSOCKETS,
+        shim="434",
     ),
 )
