@@ -1,32 +1,30 @@
 """Runs a command in a network and with an /etc/hosts of its own, for foreign test suites.
 
-    python tools/foreign_network.py tun HOSTS COMMAND...        # localhost is behind a TUN device
+    python tools/foreign_network.py cable HOSTS COMMAND...      # localhost is at a cable's other end
     python tools/foreign_network.py loopback HOSTS COMMAND...   # localhost is loopback, as usual
 
-With `tun`, what calls itself localhost is the kernel's end of the device `utun7`, and whoever opens
-`tun:utun7` is a host of its own, with the addresses of OURS. The device stays when nobody has it
-open: each test opens a stack of its own on it. All ends with the command.
+With `cable`, what calls itself localhost is the kernel's end of a veth pair, and whoever opens its
+other end, `packet:ours7`, is a host of its own, with the addresses of OURS: each test opens a stack
+there. All ends with the command.
 
 How many TCP connections the kernel has opened and accepted meanwhile is appended, as a line of JSON,
 to the file `FOREIGN_COUNTS`.
 """
 
 import ctypes
-import fcntl
 import json
 import os
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 from usertcp import netns
 
-DEVICE = "utun7"
+DEVICE, OUR_DEVICE = "kernel7", "ours7"
 KERNEL = ("10.8.0.1/24", "fd08::1/64")
 OURS = ("10.8.0.2/24", "fd08::2/64")
 LOOPBACK = "10.8.0.3"
-"""Whoever connects to it from the TUN device gets to 127.0.0.1."""
+"""Whoever connects to it over the cable gets to 127.0.0.1."""
 REWRITING = f"""
 table ip nat {{
     chain prerouting {{
@@ -39,8 +37,6 @@ OWN_NAME = "usertcp.test"
 
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
-_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
-_IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x1, 0x1000, 0x4000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -66,13 +62,11 @@ def own_hosts(path: Path, text: str) -> None:
     check(_libc.mount(os.fsencode(path), b"/etc/hosts", None, _MS_BIND, None), "mount /etc/hosts")
 
 
-def lasting_tun() -> None:
-    fd = os.open("/dev/net/tun", os.O_RDWR)
-    flags = _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR
-    fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), flags))
-    fcntl.ioctl(fd, _TUNSETPERSIST, 1)
-    os.close(fd)
-    for address in KERNEL:
+def cable() -> None:
+    netns.veth_pair(DEVICE, OUR_DEVICE)
+    netns.quiet(OUR_DEVICE)
+    netns.link_up(OUR_DEVICE)
+    for address in (*KERNEL, f"{LOOPBACK}/24"):
         netns.addr_add(DEVICE, address)
     netns.link_up(DEVICE)
     Path(f"/proc/sys/net/ipv4/conf/{DEVICE}/route_localnet").write_text("1")
@@ -102,8 +96,8 @@ def main() -> None:
     netns.enter_private_namespace()
     own_hosts(Path(hosts), hosts_text(mode))
     ordinary_device()
-    if mode == "tun":
-        lasting_tun()
+    if mode == "cable":
+        cable()
     done = subprocess.run(command, check=False)
     if path := os.environ.get("FOREIGN_COUNTS"):
         with open(path, "a") as file:

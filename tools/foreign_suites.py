@@ -84,7 +84,7 @@ def by_connections(suite: Suite, ours: Outcome, kernel: Outcome | None) -> Itera
     made = ours.counts["opened"] + ours.counts["accepted"]
     if not made or not ours.counts["listeners"] or not ours.on_stacks:
         yield f"{suite.name}: our stacks made no connection or no listener: {dict(ours.counts)}"
-    if suite.network == "tun" or kernel is None:  # tun: the kernel is at the other end of each
+    if suite.network == "cable" or kernel is None:  # a cable: the kernel is at the other end of each
         return
     stayed, all_of_them = ours.counts["kernel opened"], kernel.counts["kernel opened"]
     if stayed > all_of_them * STAYING:

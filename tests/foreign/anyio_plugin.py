@@ -1,13 +1,13 @@
 """pytest plugin: AnyIO's own TCP tests with our event loops and sockets, the kernel as their peer.
 
-    python tools/foreign_network.py tun HOSTS python -m pytest tests/test_sockets.py \
+    python tools/foreign_network.py cable HOSTS python -m pytest tests/test_sockets.py \
         -k "TestTCPStream or TestTCPListener" -p foreign.anyio_plugin
 
 asyncio and uvloop: the functions that make event loops are replaced. trio: each test runs inside
 `usertcp.trio.open_stack`. AnyIO makes sockets that listen by itself: it is given ours.
 
 What the tests open themselves are kernel sockets, and `localhost` is the kernel, on the other end
-of a TUN device. Where a test means its own side of a connection, by listening or binding, loopback
+of a cable. Where a test means its own side of a connection, by listening or binding, loopback
 names become the stack's address.
 """
 
@@ -37,7 +37,7 @@ from usertcp.trio._raw_io import RawSocket
 
 pytest_plugins = ["foreign.counts"]
 
-LINK = os.environ.get("FOREIGN_LINK", "tun:utun7")
+LINK = os.environ.get("FOREIGN_LINK", "packet:ours7")
 
 
 class Alias(str):
@@ -63,7 +63,11 @@ KERNEL = {
 OURS = {"127.0.0.1": "10.8.0.2", "::1": "fd08::2"}
 LOOPBACK = {"127.0.0.1": "10.8.0.3"}
 """What the network rewrites to the kernel's loopback address: peers may listen there, too."""
-OPTIONS: dict[str, Any] = {"addresses": ("10.8.0.2/24", "fd08::2/64"), "linger": 0.5}
+OPTIONS: dict[str, Any] = {
+    "addresses": ("10.8.0.2/24", "fd08::2/64"),
+    "linger": 0.5,
+    "check_duplicates": False,
+}
 OWN_NAME = "usertcp.test"
 # Parameters of tests that hold loopback addresses: of the kernel's side, of ours.
 PARAMETERS = {"local_addr": KERNEL, "target": KERNEL, "expected_client_addr": OURS}

@@ -45,7 +45,7 @@ class Suite:
     source: Source | None = None
     """They run in its directory."""
     network: str = "loopback"
-    """What tools/foreign_network.py makes for our side: with `tun` the kernel is the peer."""
+    """What tools/foreign_network.py makes for our side: with `cable` the kernel is the peer."""
     shim: str = ""
     """What passed with the same redirection to the kernel's TCP (see docs/foreign.md)."""
 
@@ -75,7 +75,7 @@ SUITES = (
         plugins=("foreign.anyio_plugin",),
         arguments=("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO_PLUGINS),
         source=ANYIO,
-        network="tun",
+        network="cable",
         shim="476",
     ),
     Suite(
@@ -86,7 +86,7 @@ SUITES = (
         plugins=("foreign.anyio_plugin",),
         arguments=("tests/streams/test_tls.py", *ANYIO_PLUGINS),
         source=ANYIO,
-        network="tun",
+        network="cable",
         shim="all",
     ),
     Suite(

@@ -93,7 +93,7 @@ def full_tables(found: dict[str, Any]) -> str:
     rows = [
         f"CPython {python}. *Over stacks*: tests that had a connection or a listener on a stack; "
         "*opened*: connections that stacks began, and what the kernel's TCP began in the same run "
-        "(with `tun`: the tests' own peers).",
+        "(of AnyIO's: the tests' own peers).",
         "",
         "| suite | kernel: passed | failed | usertcp: passed | failed | inapplicable | skipped in both "
         "| over stacks | opened | by the kernel |",
