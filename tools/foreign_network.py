@@ -1,4 +1,4 @@
-"""Runs a command in a network and with an /etc/hosts of its own, for foreign test suites.
+"""Runs a command in a network and with an /etc/hosts and a /tmp of its own, for foreign test suites.
 
     python tools/foreign_network.py cable HOSTS COMMAND...      # localhost is at a cable's other end
     python tools/foreign_network.py loopback HOSTS COMMAND...   # localhost is loopback, as usual
@@ -38,6 +38,7 @@ OWN_NAME = "usertcp.test"
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
+ROOT = Path(__file__).resolve().parents[1]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,12 +55,32 @@ def check(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
+def mount(what: object, where: object, kind: bytes | None, flags: int, options: bytes = b"") -> None:
+    source, target = os.fsencode(str(what)), os.fsencode(str(where))
+    check(_libc.mount(source, target, kind, flags, options), f"mount {where}")
+
+
+def own_mounts() -> None:
+    check(_libc.unshare(_CLONE_NEWNS), "cannot make a private mount namespace")
+    mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+
+
 def own_hosts(path: Path, text: str) -> None:
     """/etc/hosts says `text` to this process and its children."""
     path.write_text(text)
-    check(_libc.unshare(_CLONE_NEWNS), "cannot make a private mount namespace")
-    check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount /")
-    check(_libc.mount(os.fsencode(path), b"/etc/hosts", None, _MS_BIND, None), "mount /etc/hosts")
+    mount(path, "/etc/hosts", None, _MS_BIND)
+
+
+def own_tmp(place: Path) -> None:
+    """An empty /tmp, since suites write files of fixed names; this checkout stays where it is."""
+    place.mkdir(exist_ok=True)
+    mount("none", place, b"tmpfs", 0, b"mode=1777")
+    if ROOT.is_relative_to("/tmp"):
+        kept = place / ROOT.relative_to("/tmp")
+        kept.mkdir(parents=True)
+        mount(ROOT, kept, None, _MS_BIND | _MS_REC)
+    mount(place, "/tmp", None, _MS_BIND | _MS_REC)
+    os.chdir(os.getcwd())  # the same, as it is seen now
 
 
 def cable() -> None:
@@ -94,7 +115,9 @@ def kernel_connections() -> dict[str, int]:
 def main() -> None:
     mode, hosts, *command = sys.argv[1:]
     netns.enter_private_namespace()
+    own_mounts()
     own_hosts(Path(hosts), hosts_text(mode))
+    own_tmp(Path(hosts).with_suffix(".tmp"))
     ordinary_device()
     if mode == "cable":
         cable()
