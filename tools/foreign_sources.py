@@ -14,16 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILT = ROOT / "build/foreign"
 sys.path.insert(0, str(ROOT / "tests"))
 
+from foreign.expectations import Version  # noqa: E402
 from foreign.suites import REQUIRES, Source  # noqa: E402
 
-Version = tuple[int, ...]
 NEWEST = (3, 14)
 """Of the interpreters, the newest up to this one is taken: 3.12 has tests that 3.11 cannot run."""
 PLACES = ("~/.pyenv/versions/*/bin/python", "/usr/local/bin/python3.*", "/usr/bin/python3.*")
 PROBE = """
 import ensurepip, platform, sys, sysconfig, venv
 assert platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-print(*sys.version_info[:2])
+print(*sys.version_info[:3])
 """
 
 
@@ -42,13 +42,14 @@ def version_of(python: str) -> Version | None:
 
 def newest_python() -> tuple[Version, str]:
     """This machine's newest that the suites' packages have wheels for, or this very one."""
-    found = {tuple(sys.version_info[:2]): sys.executable}
+    own = tuple(sys.version_info[:3])
+    found = {own: sys.executable}
     for place in PLACES:
         for python in sorted(glob(os.path.expanduser(place))):
             if not re.search(r"(python|\d)$", python):
                 continue
             version = version_of(python)
-            if version and sys.version_info[:2] < version <= NEWEST:
+            if version and own[:2] < version[:2] <= NEWEST:
                 found.setdefault(version, python)
     return max(found.items())
 
@@ -60,8 +61,8 @@ def pip(python: Path | str, *arguments: str) -> None:
         raise Missing(f"pip {arguments[0]} failed\n{done.stderr}")
 
 
-def environment(asked: str) -> Path:
-    """The python of an environment with the suites' packages; `asked`: an interpreter, or nothing."""
+def environment(asked: str) -> tuple[Path, Version]:
+    """A python with the suites' packages, and its version; `asked`: an interpreter, or nothing."""
     if asked:
         version = version_of(asked)
         if version is None:
@@ -69,7 +70,7 @@ def environment(asked: str) -> Path:
         base = asked
     else:
         version, base = newest_python()
-    place = BUILT / "venv-{}.{}".format(*version)
+    place = BUILT / "venv-{}.{}".format(*version[:2])
     python, stamp = place / "bin/python", place / ".made"
     wanted = sha256(repr((version, REQUIRES)).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -78,7 +79,7 @@ def environment(asked: str) -> Path:
         subprocess.run([base, "-m", "venv", "--clear", place], check=True)
         pip(python, "install", *REQUIRES)
         stamp.write_text(wanted)
-    return python
+    return python, version
 
 
 def source(wanted: Source, python: Path) -> Path:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 
 from foreign_runs import Mode, Outcome, Runner, Stuck
-from foreign_sources import BUILT, ROOT, Missing, environment, version_of
+from foreign_sources import BUILT, ROOT, Missing, environment
 
 from foreign import tables
 from foreign.expectations import Expectation, expectations
@@ -190,11 +190,11 @@ def run_all(
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception: suites end with us
     args = arguments()
-    expected = expectations({suite.name for suite in SUITES})
     try:
-        python = environment(args.python)
+        python, version = environment(args.python)
     except Missing as exc:
         raise SystemExit(f"foreign: {exc}") from None
+    expected = expectations({suite.name for suite in SUITES}, version)
     runner = Runner(python, expected, args.pytest.split())
     suites = [suite for suite in SUITES if not args.suite or suite.name in args.suite]
     results, wrong = run_all(runner, suites, (args.only,) if args.only else MODES)
@@ -207,7 +207,7 @@ def main() -> int:
     print("\n".join(wrong), end="\n" if wrong else "")
     if not (wrong or args.suite or args.only or args.pytest):
         figures = {s.name: result(s, results[s.name], expected) for s in suites}
-        if tables.record(version_of(str(python)) or (), figures):
+        if tables.record(version[:2], figures):
             print(f"foreign: new figures in {tables.RESULTS.relative_to(ROOT)} and the tables")
     return 1 if wrong else 0
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from foreign.patterns import matches
+
+Version: TypeAlias = tuple[int, ...]
 
 LIST = Path(__file__).with_name("expected.txt")
 VERDICTS = ("inapplicable", "fails", "fails-everywhere")
@@ -28,13 +31,23 @@ class Expectation:
         return self.verdict in verdicts and self.is_of(test)
 
 
-def expectations(suites: set[str]) -> list[Expectation]:
-    """`ValueError` for a line that is none, or of no suite."""
+def expectations(suites: set[str], python: Version = ()) -> list[Expectation]:
+    """Those that hold with that Python. `ValueError` for a line that is none, or of no suite."""
     found = []
     for line in LIST.read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            suite, verdict, pattern, reason = (part.strip() for part in line.split("|", 3))
+            suite, told, pattern, reason = (part.strip() for part in line.split("|", 3))
+            verdict, _, condition = told.partition(" ")
             if verdict not in VERDICTS or suite not in suites or not reason:
                 raise ValueError(f"expected.txt: {line!r}")
-            found.append(Expectation(suite, verdict, pattern, reason))
+            if holds(condition, python):
+                found.append(Expectation(suite, verdict, pattern, reason))
     return found
+
+
+def holds(condition: str, python: Version) -> bool:
+    """`python<X.Y.Z`, or nothing; without a version to compare with, only nothing holds."""
+    _, less, limit = condition.partition("python<")
+    if not less:
+        return True
+    return bool(python) and python < tuple(map(int, limit.split(".")))
