@@ -1,14 +1,14 @@
-"""Runs a command in a network and with an /etc/hosts and a /tmp of its own, for foreign test suites.
+"""Runs a command in a network and with an /etc/hosts and a /tmp of its own, for foreign tests.
 
-    python tools/foreign_network.py cable HOSTS COMMAND...      # localhost is at a cable's other end
-    python tools/foreign_network.py loopback HOSTS COMMAND...   # localhost is loopback, as usual
+    python tools/foreign_network.py cable HOSTS COMMAND...     # localhost is at a cable's other end
+    python tools/foreign_network.py loopback HOSTS COMMAND...  # localhost is loopback, as usual
 
 With `cable`, what calls itself localhost is the kernel's end of a veth pair, and whoever opens its
 other end, `packet:ours7`, is a host of its own, with the addresses of OURS: each test opens a stack
 there. All ends with the command.
 
-How many TCP connections the kernel has opened and accepted meanwhile is appended, as a line of JSON,
-to the file `FOREIGN_COUNTS`.
+How many TCP connections the kernel has opened and accepted meanwhile is appended, as a line of
+JSON, to the file `FOREIGN_COUNTS`.
 """
 
 import ctypes
@@ -55,7 +55,9 @@ def check(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def mount(what: object, where: object, kind: bytes | None, flags: int, options: bytes = b"") -> None:
+def mount(
+    what: object, where: object, kind: bytes | None, flags: int, options: bytes = b""
+) -> None:
     source, target = os.fsencode(str(what)), os.fsencode(str(where))
     check(_libc.mount(source, target, kind, flags, options), f"mount {where}")
 

@@ -24,7 +24,7 @@ LONGEST = 300
 ALONE = ("--timeout=10",)
 
 
-class Stuck(Exception):
+class StuckError(Exception):
     """A suite took too long, or told nothing."""
 
 
@@ -87,11 +87,11 @@ class Runner:
             try:
                 process.wait(LONGEST)
             except subprocess.TimeoutExpired:
-                raise Stuck(f"{base.name}: more than {LONGEST} s, see {said}") from None
+                raise StuckError(f"{base.name}: more than {LONGEST} s, see {said}") from None
             finally:
                 end_group(process)
         if not report.exists():
-            raise Stuck(f"{base.name} gave no report\n{said.read_text()[-4000:]}")
+            raise StuckError(f"{base.name} gave no report\n{said.read_text()[-4000:]}")
         return read(report, counted)
 
     def _command(self, suite: Suite, mode: Mode, base: Path, extra: list[str]) -> list[str]:

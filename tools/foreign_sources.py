@@ -22,12 +22,13 @@ NEWEST = (3, 14)
 PLACES = ("~/.pyenv/versions/*/bin/python", "/usr/local/bin/python3.*", "/usr/bin/python3.*")
 PROBE = """
 import ensurepip, platform, sys, sysconfig, venv
-assert platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+assert platform.python_implementation() == "CPython"
+assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(*sys.version_info[:3])
 """
 
 
-class Missing(Exception):
+class MissingSourceError(Exception):
     """A suite's source cannot be had."""
 
 
@@ -58,15 +59,15 @@ def pip(python: Path | str, *arguments: str) -> None:
     command = [str(python), "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Missing(f"pip {arguments[0]} failed\n{done.stderr}")
+        raise MissingSourceError(f"pip {arguments[0]} failed\n{done.stderr}")
 
 
 def environment(asked: str) -> tuple[Path, Version]:
-    """A python with the suites' packages, and its version; `asked`: an interpreter, or nothing."""
+    """A python with the suites' packages, its version; `asked`: an interpreter, or nothing."""
     if asked:
         version = version_of(asked)
         if version is None:
-            raise Missing(f"{asked} is no CPython with venv and ensurepip")
+            raise MissingSourceError(f"{asked} is no CPython with venv and ensurepip")
         base = asked
     else:
         version, base = newest_python()
@@ -83,13 +84,14 @@ def environment(asked: str) -> tuple[Path, Version]:
 
 
 def source(wanted: Source, python: Path) -> Path:
-    """The unpacked source distribution, or the repository at its commit. `Missing` without."""
+    """The unpacked source distribution, or the repository at its commit."""
     target = BUILT / wanted.directory
     if target.exists():
         return target
     print(f"foreign: fetching {wanted.directory}", file=sys.stderr, flush=True)
     if "://" in wanted.name:
-        cloned(*wanted.name.split("@"), target)
+        repository, _, commit = wanted.name.partition("@")
+        cloned(repository, commit, target)
         return target
     fetched, making = BUILT / "sdists", BUILT / "unpacked"
     package = wanted.name.partition("==")[0]
@@ -116,5 +118,5 @@ def cloned(repository: str, commit: str, target: Path) -> None:
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         if done.returncode:
-            raise Missing(f"cannot get {repository}\n{done.stderr}")
+            raise MissingSourceError(f"cannot get {repository}\n{done.stderr}")
     making.rename(target)

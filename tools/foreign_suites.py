@@ -5,10 +5,11 @@
     make foreign ARGS="--suite aiohttp --only ours --pytest='-x --tb=long'"
 
 Sources come from PyPI's source distributions (websockets' from its repository, by git), into
-build/foreign; so do an environment and all details, `results.json`. tests/foreign/expected.txt tells
-which tests do not apply or fail over our sockets, and why. Fails when a test fails that is not listed,
-or is not run, or passes against that list, or when our stacks had no connections. A run of all suites
-that passes writes tests/foreign/results.json and the tables in README.md and docs/foreign.md.
+build/foreign; so do an environment and all details, `results.json`. tests/foreign/expected.txt
+tells which tests do not apply or fail over our sockets, and why. Fails when a test fails that is
+not listed, or is not run, or passes against that list, or when our stacks had no connections. A
+run of all suites that passes writes tests/foreign/results.json and the tables in README.md and
+docs/foreign.md.
 """
 
 import argparse
@@ -18,8 +19,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from foreign_runs import Mode, Outcome, Runner, Stuck
-from foreign_sources import BUILT, ROOT, Missing, environment
+from foreign_runs import Mode, Outcome, Runner, StuckError
+from foreign_sources import BUILT, ROOT, MissingSourceError, environment
 
 from foreign import tables
 from foreign.expectations import Expectation, expectations
@@ -42,7 +43,7 @@ def complaints(suite: Suite, got: Outcomes, expected: list[Expectation]) -> Iter
     ours, kernel = got["ours"], got.get("kernel")
     mine = [e for e in expected if e.suite == suite.name]
     for test, verdict in ours.tests.items():
-        why = complaint(verdict, kernel and kernel.tests.get(test), mine, test)
+        why = complaint(verdict, kernel.tests.get(test) if kernel else None, mine, test)
         if why:
             yield f"{suite.name}: {test} {why}"
     if kernel is not None:
@@ -84,7 +85,9 @@ def by_connections(suite: Suite, ours: Outcome, kernel: Outcome | None) -> Itera
     made = ours.counts["opened"] + ours.counts["accepted"]
     if not made or not ours.counts["listeners"] or not ours.on_stacks:
         yield f"{suite.name}: our stacks made no connection or no listener: {dict(ours.counts)}"
-    if suite.network == "cable" or kernel is None:  # a cable: the kernel is at the other end of each
+    if (
+        suite.network == "cable" or kernel is None
+    ):  # a cable: the kernel is at the other end of each
         return
     stayed, all_of_them = ours.counts["kernel opened"], kernel.counts["kernel opened"]
     if stayed > all_of_them * STAYING:
@@ -106,7 +109,9 @@ def screen(results: dict[str, Outcomes]) -> str:
             counts = [got.count(c) for c in COLUMNS]
             own = [got.counts[c] for c in ("opened", "accepted", "listeners", "kernel opened")]
             rows.append((suite, mode, *counts, len(got.on_stacks), *own, f"{got.seconds:.1f}"))
-    return "\n".join(f"{row[0]:20}{row[1]:8}" + "".join(f"{c:>10}" for c in row[2:]) for row in rows)
+    return "\n".join(
+        f"{row[0]:20}{row[1]:8}" + "".join(f"{c:>10}" for c in row[2:]) for row in rows
+    )
 
 
 def details(results: dict[str, Outcomes], wrong: list[str]) -> str:
@@ -131,8 +136,7 @@ def result(suite: Suite, got: Outcomes, expected: list[Expectation]) -> tables.R
     """The figures of the checked-in table."""
     ours, kernel = got["ours"], got["kernel"]
     figures: tables.Result = {
-        mode: {c: got[mode].count(c) for c in COLUMNS}  # type: ignore[misc]
-        for mode in ("kernel", "ours")
+        mode: {c: got[mode].count(c) for c in COLUMNS} for mode in ("kernel", "ours")
     }
     figures["listed"] = [
         {
@@ -162,25 +166,32 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def run_modes(
+    runner: Runner, suite: Suite, modes: tuple[Mode, ...], end: float
+) -> Iterator[tuple[Mode, Outcome]]:
+    listed = any((e.suite, e.verdict) == (suite.name, "inapplicable") for e in runner.expected)
+    for mode in modes:
+        if mode == "alone" and not listed:
+            continue
+        if time.monotonic() > end:
+            raise StuckError(f"{mode}: not begun, after {LONGEST_OF_ALL} s")
+        got = runner.run(suite, mode)
+        again = f", {len(got.again)} only when run again" if got.again else ""
+        told = f"{got.count('passed')} passed, {got.count('failed')} failed{again}"
+        print(f"foreign: {suite.name} on {mode}: {told}", file=sys.stderr, flush=True)
+        yield mode, got
+
+
 def run_all(
     runner: Runner, suites: list[Suite], modes: tuple[Mode, ...]
 ) -> tuple[dict[str, Outcomes], list[str]]:
     results: dict[str, Outcomes] = {}
-    wrong, begun = [], time.monotonic()
+    wrong, end = [], time.monotonic() + LONGEST_OF_ALL
     for suite in suites:
         outcomes = results[suite.name] = {}
-        listed = any((e.suite, e.verdict) == (suite.name, "inapplicable") for e in runner.expected)
         try:
-            for mode in modes:
-                if mode == "alone" and not listed:
-                    continue
-                if time.monotonic() - begun > LONGEST_OF_ALL:
-                    raise Stuck(f"{suite.name}: not begun, after {LONGEST_OF_ALL} s")
-                got = outcomes[mode] = runner.run(suite, mode)
-                again = f", {len(got.again)} only when run again" if got.again else ""
-                told = f"{got.count('passed')} passed, {got.count('failed')} failed{again}"
-                print(f"foreign: {suite.name} on {mode}: {told}", file=sys.stderr, flush=True)
-        except (Missing, Stuck) as exc:
+            outcomes.update(run_modes(runner, suite, modes, end))  # those before a failure stay
+        except (MissingSourceError, StuckError) as exc:
             wrong.append(f"{suite.name}: {exc}")
             print(f"foreign: {wrong[-1]}", file=sys.stderr, flush=True)
         wrong += complaints(suite, outcomes, runner.expected)
@@ -192,7 +203,7 @@ def main() -> int:
     args = arguments()
     try:
         python, version = environment(args.python)
-    except Missing as exc:
+    except MissingSourceError as exc:
         raise SystemExit(f"foreign: {exc}") from None
     expected = expectations({suite.name for suite in SUITES}, version)
     runner = Runner(python, expected, args.pytest.split())

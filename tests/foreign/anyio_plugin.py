@@ -72,6 +72,7 @@ OWN_NAME = "usertcp.test"
 # Parameters of tests that hold loopback addresses: of the kernel's side, of ours.
 PARAMETERS = {"local_addr": KERNEL, "target": KERNEL, "expected_client_addr": OURS}
 
+
 def new_stack() -> Any:
     return usertcp.open_stack(LINK, **OPTIONS)
 

@@ -50,9 +50,9 @@ class Loopback(AbstractAsyncContextManager[Stack]):
         connecting[b] = a
         return b
 
-    async def __aexit__(self, *failure: Any) -> None:
+    async def __aexit__(self, *failure: object) -> None:
         for opening in self._openings:
-            await opening.__aexit__(*failure)
+            await opening.__aexit__(None, None, None)
 
 
 def redirect_names() -> None:

@@ -1,8 +1,8 @@
 """pytest plugin: counts what the stacks of this process did; no test can pass unseen on the kernel.
 
-The counts are those of `Stack.statistics()`, read when each is closed. They are printed, appended to
-the file `FOREIGN_COUNTS`, a line of JSON for each process (pytest-xdist has several), and each test's
-own is a property of it in the report.
+The counts are those of `Stack.statistics()`, read when each is closed. They are printed, appended
+to the file `FOREIGN_COUNTS`, a line of JSON for each process (pytest-xdist has several), and each
+test's own is a property of it in the report.
 """
 
 import json

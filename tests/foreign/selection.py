@@ -1,7 +1,7 @@
 """pytest plugin: tests that the list of expectations calls inapplicable are skipped, or run alone.
 
-`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id below the
-directory `tests`, without `.py`. With `FOREIGN_ALONE` these are all that is run.
+`FOREIGN_INAPPLICABLE` has a line `PATTERN<tab>REASON` for each; a pattern is of a test's id below
+the directory `tests`, without `.py`. With `FOREIGN_ALONE` these are all that is run.
 """
 
 import os
@@ -21,7 +21,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     patterns = [line.split("\t", 1) for line in lines]
     others = []
     for item in items:
-        reasons = [reason for pattern, reason in patterns if matches(pattern, short_id(item.nodeid))]
+        reasons = [
+            reason for pattern, reason in patterns if matches(pattern, short_id(item.nodeid))
+        ]
         if not reasons:
             others.append(item)
         elif "FOREIGN_ALONE" not in os.environ:

@@ -15,7 +15,17 @@ REQUIRES = (
     *("pytest-asyncio>=1.5", "pytest-trio>=0.8", "pytest-codspeed>=4.1.1", "psutil>=5.9"),
     *("trustme>=1.0", "truststore>=0.9.1", "pyopenssl>=24", "blockbuster>=1.5.29", "freezegun"),
     *("proxy.py>=2.4.4rc5", "isal; python_version<'3.14'", "zlib-ng", "Brotli"),
-    *("werkzeug", "python-on-whales", "httptools>=0.8", "python-dotenv", "PyYAML", "watchfiles", "httpx", "httpx2", "h2"),
+    *(
+        "werkzeug",
+        "python-on-whales",
+        "httptools>=0.8",
+        "python-dotenv",
+        "PyYAML",
+        "watchfiles",
+        "httpx",
+        "httpx2",
+        "h2",
+    ),
     *("a2wsgi==1.10.10", "wsproto==1.3.2", "starlette"),
 )
 
@@ -73,7 +83,12 @@ SUITES = (
         version="4.16.0",
         loops="asyncio, uvloop, eager tasks, trio",
         plugins=("foreign.anyio_plugin",),
-        arguments=("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO_PLUGINS),
+        arguments=(
+            "tests/test_sockets.py",
+            "-k",
+            "TestTCPStream or TestTCPListener",
+            *ANYIO_PLUGINS,
+        ),
         source=ANYIO,
         network="cable",
         shim="476",

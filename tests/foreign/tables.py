@@ -13,6 +13,10 @@ Result: TypeAlias = dict[str, Any]
 
 RESULTS = Path(__file__).with_name("results.json")
 VARY = ("on_stacks", "connections")
+LEGEND = """CPython {}. *Over stacks*: tests that had a connection or a listener on a stack; \
+*connections* that stacks opened, and that the kernel's TCP opened in the same run (of AnyIO's, \
+those of the tests' own peers).
+"""
 
 
 def load() -> dict[str, Any]:
@@ -90,16 +94,14 @@ def short_table(found: dict[str, Any]) -> str:
 def full_tables(found: dict[str, Any]) -> str:
     """Those of docs/foreign.md: figures, and what is listed, with its reason."""
     python = ".".join(map(str, found["python"]))
+    titles = ("kernel TCP: passed", "failed", "usertcp: passed", "failed", "inapplicable",
+              "skipped in both", "over stacks", "connections", "past them")  # fmt: skip
     rows = [
-        f"CPython {python}. *Over stacks*: tests that had a connection or a listener on a stack; "
-        "*opened*: connections that stacks began, and what the kernel's TCP began in the same run "
-        "(of AnyIO's: the tests' own peers).",
-        "",
-        "| suite | kernel: passed | failed | usertcp: passed | failed | inapplicable | skipped in both "
-        "| over stacks | opened | by the kernel |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        LEGEND.format(python),
+        "| suite | " + " | ".join(titles) + " |",
+        "|---" + "|---:" * 9 + "|",
     ]
-    listed = ["", "| suite | tests | what | why |", "|---|---:|---|---|"]
+    listed = ["", "| suite | tests | name | is | because |", "|---|---:|---|---|---|"]
     for suite in SUITES:
         figures = found["suites"][suite.name]
         kernel, ours, made = (figures[key] for key in ("kernel", "ours", "connections"))
@@ -110,8 +112,11 @@ def full_tables(found: dict[str, Any]) -> str:
         )
         rows.append(f"| `{suite.name}` | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
         for entry in figures["listed"]:
-            what = f"`{entry['pattern'].rpartition('::')[2]}`, {entry['verdict']}"
-            listed.append(f"| `{suite.name}` | {entry['tests']} | {what} | {entry['reason']} |")
+            test = entry["pattern"].rstrip("[*")
+            listed.append(
+                f"| `{suite.name}` | {entry['tests']} | `{test}` | {entry['verdict']} "
+                f"| {entry['reason']} |"
+            )
     return "\n".join([*rows, *listed]) + "\n"
 
 

@@ -61,4 +61,6 @@ def test_trios_tests(name: str, tmp_path: Path):
         assert int(passed[1]) == PASSED[name]
     made = re.search(r"usertcp: (\d+) accepted, (\d+) listeners", done.stdout)
     assert made
-    assert (int(made[1]) + int(made[2]) > 0) == (name not in NO_SOCKETS), "the sockets were not ours"
+    assert (int(made[1]) + int(made[2]) > 0) == (name not in NO_SOCKETS), (
+        "the sockets were not ours"
+    )

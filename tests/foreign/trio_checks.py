@@ -1,6 +1,6 @@
 """trio's checks of streams, on the streams that trio makes: of the kernel's sockets or of ours.
 
-    python -m pytest trio_checks.py -p trio._tests.pytest_plugin [-p foreign.trio_runs_plugin]
+python -m pytest trio_checks.py -p trio._tests.pytest_plugin [-p foreign.trio_runs_plugin]
 """
 
 import socket

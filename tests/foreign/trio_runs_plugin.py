@@ -1,7 +1,7 @@
 """pytest plugin: whatever `trio.run` a test makes has its TCP on stacks (see trio_plugin).
 
-For suites that start trio themselves: the two stacks are there before the first task. Kernel sockets
-that they bring along are adopted.
+For suites that start trio themselves: the two stacks are there before the first task. Kernel
+sockets that they bring along are adopted.
 """
 
 from collections.abc import Callable
