@@ -190,7 +190,7 @@ fuzz: ## every fuzz target for TIME seconds (TIME=30)
 	@$(MAKE) -j$(JOBS) fuzz-build
 	@$(PYTHON) tools/fuzz.py --seconds $(TIME) --jobs $(JOBS)
 
-# Sources come from PyPI; all of it is in build/foreign. Needs namespaces and /dev/net/tun.
+# Nightly (.ci/nightly). Sources come from PyPI and GitHub, into build/foreign. Needs namespaces, nft.
 foreign: $(VENV)/.run $(VENV)/.ext ## other projects' tests over our sockets, and the kernel's
 	@$(PY) tools/foreign_suites.py $(ARGS)
 
