@@ -30,8 +30,12 @@ typedef struct {
     uint32_t scope; /* reserved for IPv6 zone indices: 0 */
 } ut_endpoint;
 
+/* Where the RFCs leave a choice, or practice has left them behind. */
+enum { UT_PROFILE_LINUX = 0, UT_PROFILE_RFC = 1 };
+
 /* What a stack is made with. ut_config_default fills it; every field may then be changed. */
 typedef struct {
+    uint32_t profile; /* UT_PROFILE_...: which defaults these are; ut_config_profile sets it */
     uint64_t seed[2];      /* all randomness of the stack comes from these */
     uint64_t memory_limit; /* bytes; 0 = none */
     uint32_t max_connections;
@@ -99,7 +103,8 @@ enum {
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
-    UT_OPT_SND_LOWAT = 8 /* UT_WRITABLE when at least this much is free */
+    UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
+    UT_OPT_CORK = 9       /* 1: only full segments leave, until it is 0 again, or FIN */
 };
 
 enum { UT_LISTEN_SHARE = 1 };
@@ -107,6 +112,8 @@ enum { UT_LISTEN_SHARE = 1 };
 /* ---- stack ---------------------------------------------------------------------------------- */
 
 void ut_config_default(ut_config *c);
+/* Sets the fields in which the profiles differ; the others stay. 0 or -INVALID. */
+int ut_config_profile(ut_config *c, uint32_t profile);
 /* Takes the link, also when it fails. NULL with -code in *error. */
 ut_stack *ut_stack_new(const ut_config *c, ut_link *link, int *error);
 /* Frees everything at once, without a word to any peer (ut_abort or ut_close first). */

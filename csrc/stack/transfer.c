@@ -87,6 +87,9 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
     case UT_OPT_NODELAY:
         c->tcb.nodelay = value != 0;
         break;
+    case UT_OPT_CORK:
+        c->tcb.corked = value != 0;
+        break;
     case UT_OPT_LINGER:
         if (value != 0 && value != -1)
             return -UT_E_INVALID;
@@ -117,6 +120,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
     switch (option) {
     case UT_OPT_NODELAY:
         *value = t->nodelay;
+        return 0;
+    case UT_OPT_CORK:
+        *value = t->corked;
         return 0;
     case UT_OPT_RCV_LIMIT:
         *value = t->reasm.limit;

@@ -117,7 +117,7 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
     if (room < u32_min(avail, usable))
         t->was_cwnd_limited = true;
     uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
-    bool nagle = !t->nodelay && flight > 0 && !t->fin_queued;
+    bool nagle = (t->corked || (!t->nodelay && flight > 0)) && !t->fin_queued;
     if (len > mss && (len < avail || nagle))
         return len - len % mss;
     if (len >= mss || (len > 0 && t->probe_now))

@@ -113,6 +113,7 @@ class RawStack:
     ) -> None:
         config = ffi.new("ut_config *")
         lib.ut_config_default(config)
+        lib.ut_config_profile(config, settings.get("profile", 0))
         for name, value in settings.items():
             try:
                 setattr(config, name, value)

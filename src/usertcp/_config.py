@@ -17,6 +17,7 @@ _SECONDS = frozenset(
         "orphan_timeout",
     )
 )
+PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RINGS = ("rcv_buffer", "snd_buffer")
 
 
@@ -27,6 +28,9 @@ class StackConfig:
     Every field may be given to `open_stack` by name too.
     """
 
+    profile: str | None = None
+    """`"linux"` (the default) or `"rfc"`: the defaults where the RFCs leave a choice, or where practice
+    has left them behind. Other options go before it."""
     memory_limit: int | None = None
     """Bytes the stack may take in C; 0: no limit."""
     max_connections: int | None = None
@@ -85,6 +89,11 @@ class StackConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is None:
+                continue
+            if field.name == "profile":
+                if value not in PROFILES:
+                    raise ValueError(f"profile: {value!r} is not one of {', '.join(PROFILES)}")
+                result["profile"] = PROFILES.index(value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

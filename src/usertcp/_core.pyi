@@ -74,6 +74,7 @@ class ut_endpoint(CData):
     reserved: int
     scope: int
 class ut_config(CData):
+    profile: int
     seed: CArray[int]
     memory_limit: int
     max_connections: int
@@ -267,6 +268,7 @@ class Lib:
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
+    UT_OPT_CORK: Literal[9]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
@@ -275,6 +277,8 @@ class Lib:
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]
     UT_OPT_USER_TIMEOUT: Literal[4]
+    UT_PROFILE_LINUX: Literal[0]
+    UT_PROFILE_RFC: Literal[1]
     UT_READABLE: Literal[1]
     UT_STATE_CLOSED: Literal[0]
     UT_STATE_CLOSE_WAIT: Literal[7]
@@ -296,6 +300,7 @@ class Lib:
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
+    def ut_config_profile(self, a0: ut_config | CArray[ut_config], a1: int, /) -> int: ...
     def ut_connect(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: ut_endpoint | CArray[ut_endpoint], a3: int, a4: CArray[int], /) -> int: ...
     def ut_counter_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...
