@@ -47,8 +47,9 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
     out->data = sendq_view(&t->sendq, &t->env->snd_rings, lo, len);
     out->seg.len = len;
     t->data_segs_out++;
-    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued. */
-    if (lo + len == t->sendq.end)
+    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch that
+     * the link segments, so that a receiver that merges segments does not wait for more. */
+    if ((lo + len == t->sendq.end && !t->corked) || len > out->mss)
         out->seg.flags |= TCP_PSH;
 }
 

@@ -116,7 +116,8 @@ struct door {
     ut_link *link;
     ut_config config; /* as the flags say */
     uint32_t mtu;
-    bool strict;
+    bool strict;     /* packets that nobody asked for are an error */
+    bool no_offload; /* the engine segments, as on a link that cannot */
     uint8_t local[2][16]; /* our address of IPv4 and IPv6 */
     bool has_local[2];
     struct packet *first, **last;

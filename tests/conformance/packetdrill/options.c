@@ -13,7 +13,7 @@
 /* Where an integer option is kept; NULL: it is not one of those. */
 static int *options_place(struct sock_options *o, int level, int name)
 {
-    static int ignored;
+    static int ignored; /* nothing depends on it here */
     if (level == SOL_SOCKET)
         switch (name) {
         case SO_SNDBUF:
@@ -52,6 +52,8 @@ static int *options_place(struct sock_options *o, int level, int name)
         }
     if ((level == IPPROTO_IP && name == IP_TOS) || (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
         return &o->tos;
+    if (level == IPPROTO_IP && name == IP_MTU_DISCOVER)
+        return &ignored;
     if ((level == IPPROTO_IP && name == IP_TTL) ||
         (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS))
         return &o->ttl;
@@ -106,9 +108,14 @@ static int options_set_locked(struct sock *k, int level, int name, const void *v
     int *place = options_place(&k->options, level, name), number;
     if (place == NULL)
         return door_error(ENOPROTOOPT);
-    if (len < sizeof number)
+    if (len < 1)
         return door_error(EINVAL);
-    memcpy(&number, value, sizeof number);
+    if (level == IPPROTO_IP && len < sizeof number) /* the host takes a byte there */
+        number = *(const uint8_t *)value;
+    else if (len < sizeof number)
+        return door_error(EINVAL);
+    else
+        memcpy(&number, value, sizeof number);
     if (place == &k->options.mss && (number < SOCK_MIN_MSS || number > 32767))
         return door_error(EINVAL);
     *place = number;
@@ -118,6 +125,8 @@ static int options_set_locked(struct sock *k, int level, int name, const void *v
         options_tell(k, UT_OPT_CORK, 0);
         door_settle();
     }
+    if (k->kind != SOCK_CONNECTION)
+        options_before_open(k);
     options_apply(k);
     door_settle();
     return 0;

@@ -6,14 +6,30 @@
 #include <string.h>
 
 #include "door.h"
+#include "link/link.h"
+#include "stack/stack.h"
+#include "wire/checksum.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/tcp.h"
 
 #define SILENCE_MAX (300 * NS_PER_S)
 
+/* What a link with offload does: the sum over the segment goes where the pseudo-header's sum is. */
+static void packets_complete(struct packet *p, const ut_offload *marks)
+{
+    if (!(marks->flags & LINK_NEEDS_CSUM))
+        return;
+    if (marks->csum_start + marks->csum_offset + 2u > p->len)
+        door_fail("a checksum is wanted outside the packet");
+    uint8_t *from = p->bytes + marks->csum_start;
+    uint16_t sum = (uint16_t)~checksum_fold(checksum_add(from, p->len - marks->csum_start, 0));
+    from[marks->csum_offset] = (uint8_t)(sum >> 8);
+    from[marks->csum_offset + 1] = (uint8_t)sum;
+}
+
 /* RFC 9293 3.1 (MUST-2), 3.7.1: packetdrill itself checks the IPv4 header's checksum only. */
-static void packets_check(const struct packet *p)
+static void packets_check(const struct packet *p, const ut_offload *marks)
 {
     struct ip_hdr ip;
     struct tcp_seg seg;
@@ -22,8 +38,9 @@ static void packets_check(const struct packet *p)
         is_v4 ? ipv4_parse(p->bytes, p->len, &ip) : ipv6_parse(p->bytes, p->len, &ip);
     if (why != DROP_none)
         door_fail("an IP header of ours is bad (drop reason %d)", (int)why);
-    if (p->len > door.mtu)
-        door_fail("a packet of %u bytes, MTU %u", p->len, door.mtu);
+    uint32_t longest = marks->gso != 0 ? (uint32_t)marks->header_len + marks->gso_size : p->len;
+    if (longest > door.stack->mtu)
+        door_fail("a packet of %u bytes, MTU %u", longest, door.stack->mtu);
     if (ip.proto != IP_PROTO_TCP)
         return;
     if (!tcp_checksum_ok(&ip.src, &ip.dst, ip.payload, ip.payload_len))
@@ -45,7 +62,8 @@ void packets_collect(void)
             door_fail("out of memory");
         *p = (struct packet){.at = door.now, .len = (uint32_t)len};
         memcpy(p->bytes, bytes, (size_t)len);
-        packets_check(p);
+        packets_complete(p, &marks);
+        packets_check(p, &marks);
         *door.last = p;
         door.last = &p->next;
         door.packets_out++;

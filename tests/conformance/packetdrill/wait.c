@@ -14,8 +14,8 @@ static __thread ns_t woken_at;   /* 0 = its last call did not block */
 
 void wait_hand_over(void)
 {
-    if (door.waiters == 0)
-        return;
+    if (door.waiters == 0 || has_joined)
+        return; /* nobody, or it is the blocked call itself that changed something */
     door.generation++;
     door.yet_to_look = door.waiters;
     pthread_cond_broadcast(&door.wake);
