@@ -101,10 +101,11 @@ enum {
     UT_OPT_SND_LIMIT = 3,    /* bytes ut_send holds at most */
     UT_OPT_USER_TIMEOUT = 4, /* ns */
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
+    UT_OPT_CORK = 32, /* 1: only full segments leave, until it is 0 again, or FIN; 2: and what was
+                         sent meanwhile asks for no PSH */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
-    UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
-    UT_OPT_CORK = 9       /* 1: only full segments leave, until it is 0 again, or FIN */
+    UT_OPT_SND_LOWAT = 8 /* UT_WRITABLE when at least this much is free */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

@@ -88,7 +88,10 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
         c->tcb.nodelay = value != 0;
         break;
     case UT_OPT_CORK:
+        if (value < 0 || value > 2)
+            return -UT_E_INVALID;
         c->tcb.corked = value != 0;
+        c->tcb.more_follows = value == 2;
         break;
     case UT_OPT_LINGER:
         if (value != 0 && value != -1)
@@ -122,7 +125,7 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         *value = t->nodelay;
         return 0;
     case UT_OPT_CORK:
-        *value = t->corked;
+        *value = t->corked + t->more_follows;
         return 0;
     case UT_OPT_RCV_LIMIT:
         *value = t->reasm.limit;

@@ -49,7 +49,7 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
     t->data_segs_out++;
     /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch that
      * the link segments, so that a receiver that merges segments does not wait for more. */
-    if ((lo + len == t->sendq.end && !t->corked) || len > out->mss)
+    if ((lo + len == t->sendq.end && !t->unpushed) || len > out->mss)
         out->seg.flags |= TCP_PSH;
 }
 
@@ -117,6 +117,8 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
         room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
     if (room < u32_min(avail, usable))
         t->was_cwnd_limited = true;
+    /* At least two batches in flight, so that the ACKs of one let the next go. */
+    limit = u32_min(limit, t->cc.cwnd / 2);
     uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
     bool nagle = (t->corked || (!t->nodelay && flight > 0)) && !t->fin_queued;
     if (len > mss && (len < avail || nagle))

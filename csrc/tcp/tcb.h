@@ -75,7 +75,9 @@ struct tcb {
     bool probe_now : 1; /* a zero-window probe is due */
     bool rexmt_now : 1; /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
-    bool corked : 1;    /* only full segments leave */
+    bool corked : 1;       /* only full segments leave */
+    bool more_follows : 1; /* what the user gives asks for no PSH */
+    bool unpushed : 1;     /* so it was with the last of it */
     bool user_gone : 1; /* closed by its user: an orphan */
     bool was_cwnd_limited : 1;
     bool fin_received : 1;

@@ -58,6 +58,8 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
     if (len == 0)
         return 0;
     int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
+    if (n > 0)
+        t->unpushed = t->more_follows;
     if (n >= 0 && (size_t)n < len)
         t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;

@@ -21,8 +21,8 @@ static ssize_t give(struct sock *k, const uint8_t *data, size_t len, int flags)
         return door_error(k->kind == SOCK_LISTENING ? ENOTCONN : EPIPE);
     if (flags & MSG_FASTOPEN)
         return door_error(EOPNOTSUPP);
-    ut_option_set(door.stack, k->handle, UT_OPT_CORK, k->options.cork || (flags & MSG_MORE) != 0,
-                  door.now);
+    int cork = flags & MSG_MORE ? 2 : k->options.cork != 0;
+    ut_option_set(door.stack, k->handle, UT_OPT_CORK, cork, door.now);
     while (done < len) {
         if (k->has_ended || k->is_shut_for_writing)
             return done > 0 ? (ssize_t)done : give_after_end(k);
