@@ -60,7 +60,8 @@ def namespace() -> list[str]:
 def run(program: Path, script: Path, family: str, profile: str, flags: str = "") -> str:
     """What went wrong, in one line; empty: the script passed."""
     how = FAMILIES[family]
-    if "--strict_segments" in script.read_text():
+    text = script.read_text()
+    if "--strict_segments" in text or "gso off" in text:
         flags += ",segments"
     so_flags = f"profile={profile},local={how['local']},mtu={how['mtu']}" + flags
     environ = {
