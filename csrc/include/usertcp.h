@@ -105,7 +105,12 @@ enum {
                          sent meanwhile asks for no PSH */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
-    UT_OPT_SND_LOWAT = 8 /* UT_WRITABLE when at least this much is free */
+    UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
+    UT_OPT_KEEPALIVE =
+        9, /* 1: ask a silent peer whether it is still there; 0, the default: do not */
+    UT_OPT_KEEPALIVE_IDLE = 10,     /* ms of silence before the first probe; 1 to 2^31 */
+    UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
+    UT_OPT_KEEPALIVE_COUNT = 12     /* unanswered probes that end the connection; 1 to 255 */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

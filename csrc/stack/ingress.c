@@ -77,7 +77,8 @@ static void ingress_dispatch(ut_stack *s, struct rx *rx)
 static bool ingress_checksum_ok(const ut_stack *s, const struct rx *rx)
 {
     const struct link_offload *o = &rx->frame->offload;
-    if ((s->link->caps & LINK_CAP_RX_CSUM) && (o->flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM)))
+    if ((s->link->caps & LINK_CAP_RX_CSUM) && (o->flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM)) &&
+        !rx->is_reassembled)
         return true;
     return tcp_checksum_ok(&rx->ip.src, &rx->ip.dst, rx->ip.payload, rx->ip.payload_len);
 }
@@ -97,7 +98,7 @@ static enum drop_reason ingress_tcp(ut_stack *s, struct rx *rx)
     if (rx->seg.sport == 0 || rx->seg.dport == 0)
         return DROP_tcp_port_zero;
     rx->seg.ip_ecn = rx->ip.dscp_ecn & 3;
-    rx->seg.gso_size = rx->frame->offload.gso_size;
+    rx->seg.gso_size = rx->is_reassembled ? 0 : rx->frame->offload.gso_size;
     rx->key = (struct flow_key){
         .local = rx->ip.dst, .remote = rx->ip.src, .lport = rx->seg.dport, .rport = rx->seg.sport};
     ingress_dispatch(s, rx);
@@ -211,13 +212,25 @@ static enum drop_reason ingress_addresses(ut_stack *s, const struct rx *rx)
     return DROP_ip_not_ours;
 }
 
+/* Whether it was the one that a datagram waited for; then `rx` is about that. */
+static bool ingress_fragment(ut_stack *s, struct rx *rx)
+{
+    enum frag_result result = frag_add(&s->fragments, &rx->ip, s->now, s->env.drops);
+    deadline_set(&s->heap, &s->fragments_timer, frag_next(&s->fragments));
+    if (result != FRAG_WHOLE)
+        return false;
+    stack_count(s, COUNTER_reassembled);
+    rx->is_reassembled = true;
+    return true;
+}
+
 static enum drop_reason ingress_upper(ut_stack *s, struct rx *rx)
 {
     enum drop_reason why = ingress_addresses(s, rx);
     if (why != DROP_none)
         return why;
-    if (rx->ip.is_fragment)
-        return DROP_ip_fragment; /* the seam of ip/frag */
+    if (UT_UNLIKELY(rx->ip.is_fragment) && !ingress_fragment(s, rx))
+        return DROP_none;
     switch (rx->ip.proto) {
     case IP_PROTO_TCP:
         return ingress_tcp(s, rx);
@@ -271,6 +284,7 @@ void ingress_frame(ut_stack *s, const struct link_frame *frame)
 {
     struct rx rx;
     rx.frame = frame;
+    rx.is_reassembled = false;
     enum drop_reason why = DROP_frame_truncated;
     if (!(frame->offload.flags & LINK_TRUNCATED))
         why = stack_is_ethernet(s) ? ingress_ether(s, &rx) : ingress_ip(s, &rx);

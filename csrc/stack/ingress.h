@@ -13,6 +13,7 @@ struct rx {
     const struct link_frame *frame;
     struct ether_hdr ether; /* Ethernet only */
     bool is_unicast;        /* the frame was for our station alone (or the link has no stations) */
+    bool is_reassembled;    /* `ip` is not the frame's: no offload of the link speaks of it */
     struct ip_hdr ip;
     struct tcp_seg seg;
     struct flow_key key; /* as seen from our side */

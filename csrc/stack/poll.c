@@ -50,6 +50,10 @@ static void poll_due(ut_stack *s, struct deadline_node *node)
     case DEADLINE_ADDRESSES:
         resolve_addresses_timeout(s);
         break;
+    case DEADLINE_FRAGMENTS:
+        frag_expire(&s->fragments, s->now, s->env.drops);
+        deadline_set(&s->heap, &s->fragments_timer, frag_next(&s->fragments));
+        break;
     case DEADLINE_KINDS:
         break;
     }

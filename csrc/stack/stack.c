@@ -108,6 +108,8 @@ static void stack_init_tables(ut_stack *s)
     list_init(&s->waiting);
     neigh_init(&s->neighbours, a, &s->heap, DEADLINE_NEIGHBOUR, rand_key(&s->rand, "neighbours"));
     s->addresses_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_ADDRESSES};
+    s->fragments_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_FRAGMENTS};
+    frag_init(&s->fragments, &s->alloc);
     s->routes.is_point_to_point = !stack_is_ethernet(s);
     s->echo_rate.tokens = ICMP_ECHOES_PER_S;
 }
@@ -168,6 +170,7 @@ void stack_free(ut_stack *s)
     deadline_heap_fini(&s->heap);
     demux_fini(&s->demux);
     pool_fini(&s->listeners);
+    frag_fini(&s->fragments);
     pool_fini(&s->time_waits);
     pool_fini(&s->halves);
     pool_fini(&s->conns);
@@ -197,7 +200,7 @@ void stack_settle(ut_stack *s)
 bool stack_reserve_deadline(ut_stack *s)
 {
     /* One node each, and those that lie in the stack itself. */
-    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 2;
+    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 3;
     return deadline_reserve(&s->heap, nodes + 1);
 }
 

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "include/usertcp.h"
+#include "ip/frag.h"
 #include "ip/icmp_in.h"
 #include "ip/neigh.h"
 #include "ip/route.h"
@@ -32,6 +33,7 @@ enum deadline_kind {
     DEADLINE_NEIGHBOUR,
     DEADLINE_TIME_WAIT, /* the queue's one node */
     DEADLINE_ADDRESSES, /* duplicate address detection */
+    DEADLINE_FRAGMENTS,
     DEADLINE_KINDS
 };
 
@@ -88,6 +90,8 @@ struct ut_stack {
     struct route_table routes;
     struct neigh_cache neighbours;
     struct deadline_node addresses_timer;
+    struct frag fragments;
+    struct deadline_node fragments_timer;
     struct icmp_rate echo_rate;
     uint8_t *scratch; /* mtu bytes, for echo replies */
 

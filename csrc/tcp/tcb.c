@@ -34,6 +34,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->cc.ops = cc_all[0];
     t->cc.ops->init(&t->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
+    keepalive_init(&t->keepalive);
 }
 
 void tcb_fini(struct tcb *t)

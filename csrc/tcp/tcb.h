@@ -21,6 +21,7 @@
 
 #include "tcp/cc.h"
 #include "tcp/env.h"
+#include "tcp/keepalive.h"
 #include "tcp/reasm.h"
 #include "tcp/rtt.h"
 #include "tcp/sendq.h"
@@ -72,8 +73,9 @@ struct tcb {
     bool syn_queued : 1; /* a SYN (or SYN,ACK) is to be sent (again) */
     bool fin_queued : 1; /* the user closed: FIN follows the last byte */
     bool fin_sent : 1;
-    bool probe_now : 1; /* a zero-window probe is due */
-    bool rexmt_now : 1; /* the segment at snd_una is due again, whatever cwnd says */
+    bool probe_now : 1;     /* a zero-window probe is due */
+    bool keepalive_now : 1; /* so is a keep-alive probe */
+    bool rexmt_now : 1;     /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
     bool corked : 1;       /* only full segments leave */
     bool more_follows : 1; /* what the user gives asks for no PSH */
@@ -129,6 +131,7 @@ struct tcb {
     ns_t challenge_since;
     uint32_t challenge_count;
     uint32_t snd_lowat;
+    struct tcp_keepalive keepalive;
 
     /* counters, for the snapshot */
     uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;

@@ -25,8 +25,8 @@ static enum drop_reason ipv4_check_options(const uint8_t *p, size_t len)
             at++;
             continue;
         }
-        /* RFC 1122 3.2.1.8(c): we originate and forward none, and a reply would have to go back
-         * along a route the peer chose. */
+        /* DEVIATES RFC 9293 3.9.2.1 (MUST-51, MUST-52): no source route is given or followed,
+         * because RFC 7126 4.3 has routers drop them, and a reply would go where the peer chose. */
         if (p[at] == IPV4_OPT_LOOSE_ROUTE || p[at] == IPV4_OPT_STRICT_ROUTE)
             return DROP_ip_options;
         if (len - at < 2 || p[at + 1] < 2 || p[at + 1] > len - at)

@@ -5,7 +5,6 @@ import struct
 import pytest
 
 from stack.bench import Bench, dropped, ip
-from stack.test_drops import mended
 from usertcp.testing.packets import SYN, Icmp, Options, Segment, checksum
 
 BOTH = pytest.mark.parametrize("ipv6", [False, True], ids=["v4", "v6"])
@@ -201,16 +200,6 @@ def test_ip_land(flags: str, ipv6: bool):
 # -- what is carried ------------------------------------------------------------------------------
 
 
-@pytest.mark.attack(10, 17, 34, 35, 36)
-@pytest.mark.parametrize("field", [0x2000, 0x0001, 0x1FFF, 0x2001, 0x3FFF, 0x6000])
-def test_ip_fragment_v4(field: int):
-    """Attacks 10, 17, 34 to 36: no fragment reaches TCP, the tiny first one included."""
-    bench = listening()
-    packet = headed(bench.tcp("SYN"), 6, struct.pack("!H", field))
-    refused(bench, packet, ip_fragment=1)
-    refused(bench, mended(packet[:28]), ip_fragment=1)
-
-
 def extended(bench: Bench, *headers: tuple[int, bytes], last: int = 6) -> bytes:
     """An IPv6 SYN behind extension headers (kind, bytes without the next-header byte)."""
     kinds = [kind for kind, _ in headers] + [last]
@@ -221,12 +210,6 @@ def extended(bench: Bench, *headers: tuple[int, bytes], last: int = 6) -> bytes:
 
 def fragment(offset: int, more: int) -> tuple[int, bytes]:
     return 44, b"\0" + struct.pack("!HI", offset << 3 | more, 7)
-
-
-@pytest.mark.parametrize(("offset", "more"), [(0, 1), (1, 0), (5, 1), (8191, 0), (8191, 1)])
-def test_ip_fragment_v6(offset: int, more: int):
-    bench = listening(ipv6=True)
-    refused(bench, extended(bench, fragment(offset, more)), ip_fragment=1)
 
 
 @pytest.mark.rfc("6946-01")

@@ -40,7 +40,7 @@ IP_PACKETS = {
     "ip_options": lambda p: syn(p, options=bytes.fromhex("8307040000000000")),
     "ip_source": lambda p: syn(p, src=ipaddress.ip_address("224.0.0.1")),
     "ip_not_ours": lambda p: syn(p, dst=ipaddress.ip_address("10.0.0.77")),
-    "ip_fragment": lambda p: patched(syn(p), 6, b"\x20\x00"),
+    "ip_fragment": lambda p: patched(syn(p), 6, b"\x1f\xff"),
     "ip_protocol": lambda p: patched(syn(p), 9, b"\x84"),
     "ip_land": lambda p: syn(
         p, src=p.stack_host, body=Segment(sport=80, dport=80, seq=1, flags=SYN)

@@ -13,6 +13,7 @@ SMALL = {"rcv_buffer": 4096, "snd_buffer": 4096}
 
 
 @pytest.mark.attack(23)
+@pytest.mark.rfc("SEC-11")
 def test_a_thousand_peers_with_closed_windows_are_outlived():
     """Sockstress: each asks for a page, closes its window and answers nothing any more."""
     bench = Bench(own="10.0.0.1/8", memory_limit=8 << 20, user_timeout=60, **SMALL)

@@ -50,6 +50,7 @@ def test_an_mss_of_zero_is_none(peer: Peer):
 
 
 @pytest.mark.attack(13, 14)
+@pytest.mark.rfc("SEC-09")
 @pytest.mark.parametrize("mss", [1, 48, 64])
 def test_sacks_of_every_other_segment_at_the_least_mss(peer: Peer, mss: int):
     """SACK Panic: segments by the hundred in one buffer, each block cutting one off."""
