@@ -89,6 +89,7 @@ struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
     rand_init(&s->rand, 1, 2);
     s->env.rand = &s->rand;
     pool_init(&s->env.trouble, &s->alloc, sizeof(struct tcp_trouble), 4, 4);
+    pool_init(&s->env.sent, &s->alloc, sizeof(struct sent_log), 1, 1);
     ring_cache_init(&s->env.snd_rings, &s->alloc, 1 << 20, 1, 0);
     ring_cache_init(&s->env.rcv_rings, &s->alloc, 4096, 1, 0);
     struct tcp_start start = {seq_make(iss), 0, {(uint16_t)mss, (uint16_t)mss}};
@@ -107,6 +108,7 @@ void wb_sender_free(struct wb_sender *s)
 {
     tcb_fini(&s->tcb);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.sent);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     UT_ASSERT(s->alloc.in_use == 0);
@@ -120,7 +122,8 @@ bool wb_sender_sacked(struct wb_sender *s, const uint64_t *pairs, uint32_t block
         o.sack[i].left = tcb_snd_seq(&s->tcb, pairs[2 * i]);
         o.sack[i].right = tcb_snd_seq(&s->tcb, pairs[2 * i + 1]);
     }
-    return sack_update(&s->tcb, &o);
+    struct sent_news news = {.delivered = 0};
+    return sack_update(&s->tcb, &o, &news);
 }
 
 void wb_sender_acked(struct wb_sender *s, uint64_t una)

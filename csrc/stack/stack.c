@@ -8,13 +8,16 @@
 #include "stack/isn.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
-#include "tcp/tcb.h"
+#include "tcp/cc.h"
+#include "tcp/sent.h"
 #include "wire/checksum.h"
 
 #define CONN_SLAB 32u
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
 #define TROUBLE_SLAB 8u
+#define SENT_SLAB 4u
+#define CC_SLAB 8u
 #define RINGS_KEPT 64u
 #define BUFFER_MIN 4096u
 #define BUFFER_MAX (UINT32_C(1) << 30) /* RFC 7323 2.3: the largest window there is */
@@ -79,6 +82,8 @@ static void stack_init_tcp(ut_stack *s)
                     stack_rings_kept(c, c->rcv_buffer));
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
+    pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
+    pool_init(&env->cc_pool, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
     env->rand = &s->rand;
 }
 
@@ -172,6 +177,8 @@ void stack_free(ut_stack *s)
     pool_fini(&s->halves);
     pool_fini(&s->conns);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.sent);
+    pool_fini(&s->env.cc_pool);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     pthread_mutex_destroy(&s->lock);

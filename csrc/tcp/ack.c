@@ -4,8 +4,10 @@
  */
 #include "tcp/arrive.h"
 #include "tcp/options.h"
+#include "tcp/rate.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
+#include "tcp/sent.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
@@ -69,26 +71,49 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
 }
 
+/* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
+ * cwnd to it (cc.h). */
+static void ack_tell_cc(struct tcb *t, const struct arrival *a, struct cc_ack *told,
+                        const struct sent_news *news)
+{
+    bool in_fast_recovery = t->recovery_mode == RECOVERY_FAST;
+    if (in_fast_recovery && !cc_owns_cwnd(&t->cc))
+        return;
+    told->now = a->now;
+    told->mss = t->snd_mss - options_data_length(t);
+    told->una = tcb_snd_offset(t, t->snd_una);
+    told->nxt = tcb_snd_offset(t, t->snd_nxt);
+    told->delivered = news->delivered;
+    told->rtt = news->newest_once != 0 ? time_between(news->newest_once, a->now) : 0;
+    told->was_cwnd_limited = t->was_cwnd_limited;
+    told->in_recovery = t->recovery_mode != RECOVERY_NONE;
+    struct rate_sample sample;
+    if (cc_wants_rate(&t->cc)) {
+        told->pipe = recovery_pipe(t);
+        rate_sample_take(t, news, a->now, &sample);
+        told->rate = &sample;
+        told->lost = (uint32_t)sample.newly_lost;
+    }
+    cc_on_ack(&t->cc, told);
+}
+
 /* Snd.una moves: data, and the FIN last. */
 static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
 {
-    struct cc_ack told = {
-        .now = a->now,
-        .acked = acked,
-        .flight = tcb_flight(t),
-        .mss = t->snd_mss - options_data_length(t),
-        .was_cwnd_limited = t->was_cwnd_limited,
-    };
+    struct cc_ack told = {.acked = acked, .flight = tcb_flight(t)};
+    struct sent_news news = {.delivered = 0};
+    uint64_t una = tcb_snd_offset(t, t->snd_una);
+    sent_note_delivered(t, una, una + acked, &news);
     t->snd_una = a->seg->ack;
     uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
     data = u32_min(data, sendq_held(&t->sendq));
     sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
     sack_advance(t);
     if (t->sack_ok && a->seg->opt.sack_count > 0)
-        sack_update(t, &a->seg->opt);
+        sack_update(t, &a->seg->opt, &news);
+    sent_advance(t, una + acked);
     ack_take_sample(t, a);
-    if (t->recovery_mode != RECOVERY_FAST)
-        t->cc.ops->on_ack(&t->cc, &told);
+    ack_tell_cc(t, a, &told, &news);
     t->was_cwnd_limited = false;
     recovery_on_ack(t, acked, a->now);
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
@@ -142,11 +167,16 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
 static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
 {
     bool reports = t->sack_ok && a->seg->opt.sack_count > 0;
-    bool news = reports && sack_update(t, &a->seg->opt);
+    struct sent_news sent = {.delivered = 0};
+    bool news = reports && sack_update(t, &a->seg->opt, &sent);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
     if (news || (!t->sack_ok && is_duplicate(t, a, window_changed))) {
         t->dup_acks_in++;
         recovery_on_dup_ack(t, news, a->now);
+        if (sent.delivered > 0 && cc_wants_rate(&t->cc)) {
+            struct cc_ack told = {.flight = tcb_flight(t)};
+            ack_tell_cc(t, a, &told, &sent);
+        }
     }
 }
 

@@ -39,6 +39,8 @@ struct tcp_env {
     struct tcp_params params;
     struct ring_cache snd_rings, rcv_rings;
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
+    struct pool sent;    /* of struct sent_log: while data is in flight */
+    struct pool cc_pool; /* of struct cc_large: state of an algorithm too large for the tcb */
     struct rand *rand;
     struct tcp_moves moves;
     uint64_t drops[DROP_COUNT];

@@ -22,7 +22,7 @@ void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now)
     t->snd_wscale = t->wscale_ok ? (uint8_t)u32_min(o->wscale, TCP_MAX_WSCALE) : 0;
     if (!t->wscale_ok)
         t->rcv_wscale = 0;
-    t->cc.ops->init(&t->cc, t->snd_mss - options_data_length(t));
+    cc_start(&t->cc, t->snd_mss - options_data_length(t));
 }
 
 void options_for_syn(const struct tcb *t, bool with_ack, ns_t now, struct tcp_opts *out)

@@ -8,6 +8,7 @@
 
 #include "tcp/options.h"
 #include "tcp/recovery.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
 
@@ -92,6 +93,7 @@ static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out
     bool fin = t->fin_sent && run.hi > t->sendq.end;
     fill(t, now, tcb_snd_seq(t, run.lo), fin ? TCP_FIN : 0, out);
     carry(t, run.lo, len, out);
+    sent_note_again(t, run.lo, run.hi, now);
     recovery_sent(t, &run);
     t->retransmits++;
     t->bytes_retransmitted += len;
@@ -130,8 +132,10 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
 
 static void restart_after_idle(struct tcb *t, ns_t now)
 {
-    if (tcb_flight(t) == 0 && t->last_sent != 0 && time_between(t->last_sent, now) > t->rtt.rto)
-        t->cc.ops->on_idle(&t->cc, t->snd_mss - options_data_length(t)); /* RFC 5681 4.1 */
+    if (tcb_flight(t) != 0 || t->last_sent == 0 || now <= t->last_sent)
+        return;
+    struct cc_loss state = {now, 0, t->snd_mss - options_data_length(t)};
+    cc_on_idle(&t->cc, &state, now - t->last_sent, t->rtt.rto); /* RFC 5681 4.1 */
 }
 
 static void send_fin(struct tcb *t)
@@ -153,6 +157,7 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
         t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
         t->rtt.timed_seq = t->snd_nxt;
     }
+    sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
     if (fin)
         send_fin(t);
@@ -188,6 +193,7 @@ static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
         bool fin = una == t->sendq.end;
         fill(t, now, t->snd_una, fin ? TCP_FIN : 0, out);
         carry(t, una, fin ? 0 : 1, out);
+        sent_note_again(t, una, una + 1, now);
         t->retransmits++;
     } else if (unsent || fin_is_due(t)) {
         send_new(t, now, unsent ? 1 : 0, !unsent, out);

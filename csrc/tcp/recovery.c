@@ -51,7 +51,7 @@ static void enter_fast_recovery(struct tcb *t, ns_t now)
     t->reno_sacked = t->dup_acks * (uint32_t)t->snd_mss;
     /* RFC 5681 3.2 (2) (MUST): FlightSize without what limited transmit added. */
     uint32_t flight = t->flight_at_dup != 0 ? t->flight_at_dup : tcb_flight(t);
-    t->cc.ops->on_loss(&t->cc, flight, t->snd_mss, now);
+    cc_on_recovery(&t->cc, &(struct cc_loss){now, flight, t->snd_mss});
     t->rexmt_now = true;
     t->fast_recoveries++;
 }
@@ -59,7 +59,9 @@ static void enter_fast_recovery(struct tcb *t, ns_t now)
 static void leave_recovery(struct tcb *t, ns_t now)
 {
     if (t->recovery_mode == RECOVERY_FAST)
-        t->cc.ops->on_recovered(&t->cc, t->snd_mss, now);
+        cc_on_recovered(&t->cc, &(struct cc_loss){now, tcb_flight(t), t->snd_mss});
+    else
+        cc_on_rto_over(&t->cc);
     t->recovery_mode = RECOVERY_NONE;
     t->reno_sacked = 0;
     t->lost_below = 0;
@@ -121,7 +123,7 @@ void recovery_on_rto(struct tcb *t, ns_t now)
     /* RFC 5681 3.1: ssthresh is not lowered again for a segment that timed out before. */
     bool first = t->rto_una != una_offset(t);
     t->rto_una = una_offset(t);
-    t->cc.ops->on_rto(&t->cc, tcb_flight(t), t->snd_mss, first, now);
+    cc_on_rto(&t->cc, &(struct cc_loss){now, tcb_flight(t), t->snd_mss}, first);
     /* RFC 2018 8: a run at snd_una would have been acknowledged; the peer has let go of it. */
     if (t->trouble != NULL && ranges_touches(&t->trouble->sacked, una_offset(t), una_offset(t) + 1))
         sack_clear(t);

@@ -6,7 +6,7 @@
  */
 #include "tcp/sack.h"
 
-bool sack_update(struct tcb *t, const struct tcp_opts *opt)
+bool sack_update(struct tcb *t, const struct tcp_opts *opt, struct sent_news *sent)
 {
     bool news = false;
     for (uint8_t i = 0; i < opt->sack_count; i++) {
@@ -21,6 +21,7 @@ bool sack_update(struct tcb *t, const struct tcp_opts *opt)
         uint64_t lo = tcb_snd_offset(t, b->left), hi = tcb_snd_offset(t, b->right);
         if (ranges_covers(&trouble->sacked, lo, hi))
             continue;
+        sent_note_delivered(t, lo, hi, sent);
         news |= ranges_add(&trouble->sacked, lo, hi);
     }
     return news;

@@ -5,14 +5,14 @@
 #ifndef UT_TCP_SACK_H
 #define UT_TCP_SACK_H
 
-#include "tcp/tcb.h"
+#include "tcp/sent.h"
 #include "wire/tcp.h"
 
 #define DUP_THRESH 3 /* RFC 5681 3.2, RFC 6675 2 */
 
 /* Update() of RFC 6675 4: takes the blocks of an acceptable ACK; true when one told something new.
- * Blocks that are empty, reach beyond snd_nxt or lie below snd_una are ignored (RFC 2018). */
-bool sack_update(struct tcb *t, const struct tcp_opts *opt);
+ * What arrived for the first time goes into *news. Blocks that are empty, reach beyond snd_nxt or lie below snd_una are ignored (RFC 2018). */
+bool sack_update(struct tcb *t, const struct tcp_opts *opt, struct sent_news *news);
 /* Forgets what is now cumulatively acknowledged. */
 void sack_advance(struct tcb *t);
 /* The peer has discarded what it had SACKed (RFC 2018 8), or nothing is known any more. */

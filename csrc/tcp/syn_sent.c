@@ -32,7 +32,7 @@ static void syn_acked(struct tcb *t, ns_t now)
     t->rtt.timed_since = TIME_NEVER;
     t->rtt.backoff = 0;
     if (t->syn_tries > 2)
-        t->cc.cwnd = t->snd_mss;
+        cc_lost_syns(&t->cc, t->snd_mss);
     timers_stop_rexmt(t);
     t->syn_queued = false;
 }

@@ -5,6 +5,7 @@
 #include "tcp/tcb.h"
 
 #include "tcp/options.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
 
@@ -13,7 +14,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     const struct tcp_params *p = &env->params;
     memset(t, 0, sizeof *t);
     t->env = env;
-    t->trouble_index = POOL_NONE;
+    t->trouble_index = t->log_index = POOL_NONE;
     t->iss = t->snd_una = t->snd_nxt = t->snd_up = start->iss;
     t->fin_seq = t->last_ack_sent = start->iss;
     t->path = start->path;
@@ -31,8 +32,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->snd_lowat = t->sendq.limit / 4;
     t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
     t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
-    t->cc.ops = cc_all[0];
-    t->cc.ops->init(&t->cc, t->snd_mss);
+    cc_init(&t->cc, cc_all[0], &env->cc_pool, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
 }
 
@@ -42,6 +42,8 @@ void tcb_fini(struct tcb *t)
     timers_stop_all(t);
     sendq_free_all(&t->sendq, &t->env->snd_rings);
     reasm_free_all(&t->reasm, &t->env->rcv_rings);
+    cc_fini(&t->cc);
+    sent_forget(t);
     if (t->trouble != NULL) {
         pool_put(&t->env->trouble, t->trouble_index);
         t->trouble = NULL;
@@ -75,6 +77,7 @@ void tcb_check(const struct tcb *t)
         UT_CHECK(seq_leq(t->rcv_nxt, t->rcv_adv) || t->fin_received);
     if (tcp_state_is_synchronized(t->state) && t->state != TCP_TIME_WAIT && tcb_flight(t) > 0)
         UT_CHECK(t->rexmt_deadline != TIME_NEVER && t->rexmt_kind != REXMT_NONE);
+    sent_check(t);
     sendq_check(&t->sendq);
     reasm_check(&t->reasm, t->trouble ? &t->trouble->runs : NULL);
     (void)t;

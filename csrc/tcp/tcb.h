@@ -52,10 +52,22 @@ struct tcp_trouble {
     uint32_t recent_count;
 };
 
+/* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
+struct tcp_rate {
+    uint64_t delivered; /* bytes the peer has, SACKed or acknowledged, each time it got them */
+    uint64_t lost;      /* bytes counted as lost, each time */
+    uint64_t app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
+    uint64_t lost_told; /* `lost` at the last sample */
+    ns_t delivered_at;  /* when `delivered` last grew */
+    ns_t first_sent_at; /* when the run delivered last had left: the send side of a sample begins */
+};
+
 struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
     uint32_t trouble_index;
+    uint32_t log_index;
+    struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
     uint8_t state;  /* enum tcp_state; tcp_set_state only */
     uint8_t events; /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
@@ -115,6 +127,7 @@ struct tcb {
     struct sendq sendq;
     struct reasm reasm;
     struct tcp_cc cc;
+    struct tcp_rate rate;
     struct tcp_rtt rtt;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
