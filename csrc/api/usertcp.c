@@ -260,7 +260,7 @@ int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t 
     if (c != NULL)
         code = transfer_option_set(s, c, option, value);
     else if (listen_of(s, h) != NULL)
-        code = -UT_E_NOT_SUPPORTED;
+        code = listen_option_set(s, h, option, value);
     return enter_leave(s, code);
 }
 

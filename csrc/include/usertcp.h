@@ -59,6 +59,7 @@ typedef struct {
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
     uint32_t fixed_isn;             /* test hook: 1 = the first ISN is fixed_isn_value, 2 = all */
     uint32_t fixed_isn_value;
+    uint32_t congestion;     /* of new connections: ut_congestion_name(this) */
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;
 
@@ -99,7 +100,8 @@ enum {
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
-    UT_OPT_SND_LOWAT = 8 /* UT_WRITABLE when at least this much is free */
+    UT_OPT_SND_LOWAT = 8,  /* UT_WRITABLE when at least this much is free */
+    UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
 
 /* ---- stack ---------------------------------------------------------------------------------- */
@@ -162,6 +164,8 @@ int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 int ut_close(ut_stack *s, ut_handle h, uint64_t now);
 /* RST, and gives the handle up. */
 int ut_abort(ut_stack *s, ut_handle h, uint64_t now);
+/* The congestion controls there are, from 0, the default; NULL beyond the last. */
+const char *ut_congestion_name(int index);
 int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t now);
 int ut_option_get(ut_stack *s, ut_handle h, int option, int64_t *value);
 

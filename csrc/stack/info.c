@@ -297,3 +297,9 @@ const char *info_checksum_name(void)
     checksum_init();
     return checksum_chosen()->name;
 }
+
+const char *info_congestion_name(int index)
+{
+    const struct cc_ops *ops = cc_at(index);
+    return ops != NULL ? ops->name : NULL;
+}

@@ -8,7 +8,6 @@
 #include "stack/isn.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
-#include "tcp/cc.h"
 #include "tcp/sent.h"
 #include "wire/checksum.h"
 
@@ -38,9 +37,10 @@ static bool stack_config_is_valid(const ut_config *c)
     for (size_t i = 0; i < UT_COUNTOF(times); i++)
         if (times[i] == 0 || times[i] > TIME_MAX)
             return false;
-    return stack_is_buffer_size(c->rcv_buffer) && stack_is_buffer_size(c->snd_buffer) &&
-           c->max_connections > 0 && c->max_connections <= DEMUX_INDEX_MAX &&
-           c->max_time_wait <= DEMUX_INDEX_MAX && c->max_half_open <= DEMUX_INDEX_MAX &&
+    return cc_at(c->congestion) != NULL && stack_is_buffer_size(c->rcv_buffer) &&
+           stack_is_buffer_size(c->snd_buffer) && c->max_connections > 0 &&
+           c->max_connections <= DEMUX_INDEX_MAX && c->max_time_wait <= DEMUX_INDEX_MAX &&
+           c->max_half_open <= DEMUX_INDEX_MAX &&
            (c->mtu == 0 || (c->mtu >= MTU_MIN && c->mtu <= MTU_MAX)) &&
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
@@ -83,7 +83,9 @@ static void stack_init_tcp(ut_stack *s)
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
     pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
-    pool_init(&env->cc_pool, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
+    pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
+    env->cc.rand = &s->rand;
+    env->cc.standard = cc_at(c->congestion);
     env->rand = &s->rand;
 }
 
@@ -178,7 +180,7 @@ void stack_free(ut_stack *s)
     pool_fini(&s->conns);
     pool_fini(&s->env.trouble);
     pool_fini(&s->env.sent);
-    pool_fini(&s->env.cc_pool);
+    pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     pthread_mutex_destroy(&s->lock);

@@ -97,6 +97,11 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
             return -UT_E_INVALID;
         c->ttl = (uint8_t)value;
         break;
+    case UT_OPT_CONGESTION:
+        if (cc_at(value) == NULL)
+            return -UT_E_INVALID;
+        tcp_set_congestion(&c->tcb, cc_at(value));
+        break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)
             return -UT_E_INVALID;
@@ -135,6 +140,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;
+        return 0;
+    case UT_OPT_CONGESTION:
+        *value = cc_index(t->cc.ops);
         return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;

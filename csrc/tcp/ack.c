@@ -84,6 +84,7 @@ static void ack_tell_cc(struct tcb *t, const struct arrival *a, struct cc_ack *t
     told->una = tcb_snd_offset(t, t->snd_una);
     told->nxt = tcb_snd_offset(t, t->snd_nxt);
     told->delivered = news->delivered;
+    told->srtt = t->rtt.srtt;
     told->rtt = news->newest_once != 0 ? time_between(news->newest_once, a->now) : 0;
     told->was_cwnd_limited = t->was_cwnd_limited;
     told->in_recovery = t->recovery_mode != RECOVERY_NONE;

@@ -5,29 +5,41 @@
  */
 #include "tcp/cc.h"
 
-#include <string.h>
-
 #include "base/base.h"
 
-const struct cc_ops *const cc_all[] = {&cc_newreno, NULL};
+const struct cc_ops *const cc_all[] = {&cc_cubic, &cc_newreno, &cc_bbr, NULL};
 
 uint32_t cc_initial_window(uint32_t mss)
 {
     return u32_min(10 * mss, u32_max(2 * mss, 14600)); /* RFC 6928 2 */
 }
 
-const struct cc_ops *cc_find(const char *name)
+const struct cc_ops *cc_at(int64_t index)
 {
-    for (uint32_t i = 0; cc_all[i] != NULL; i++)
-        if (strcmp(cc_all[i]->name, name) == 0)
-            return cc_all[i];
-    return NULL;
+    return index >= 0 && index < (int64_t)UT_COUNTOF(cc_all) - 1 ? cc_all[index] : NULL;
 }
 
-void cc_init(struct tcp_cc *cc, const struct cc_ops *ops, struct pool *pool, uint32_t mss)
+int cc_index(const struct cc_ops *ops)
 {
-    *cc = (struct tcp_cc){.ops = ops, .pool = pool};
+    int i = 0;
+    while (cc_all[i] != ops && cc_all[i] != NULL)
+        i++;
+    return i;
+}
+
+void cc_init(struct tcp_cc *cc, const struct cc_ops *ops, struct cc_env *env, uint32_t mss)
+{
+    *cc = (struct tcp_cc){.ops = ops, .env = env};
     ops->init(cc, mss);
+}
+
+void cc_choose(struct tcp_cc *cc, const struct cc_ops *ops, uint32_t mss)
+{
+    uint32_t cwnd = cc->cwnd, ssthresh = cc->ssthresh;
+    cc_fini(cc);
+    cc_init(cc, ops, cc->env, mss);
+    cc->cwnd = cwnd;
+    cc->ssthresh = ssthresh;
 }
 
 void cc_fini(struct tcp_cc *cc)
@@ -39,7 +51,7 @@ void cc_fini(struct tcp_cc *cc)
 void cc_start(struct tcp_cc *cc, uint32_t mss)
 {
     cc_fini(cc);
-    cc_init(cc, cc->ops, cc->pool, mss);
+    cc_init(cc, cc->ops, cc->env, mss);
 }
 
 void cc_lost_syns(struct tcp_cc *cc, uint32_t mss) { cc->cwnd = mss; }
@@ -99,6 +111,19 @@ bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now)
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);
     return true;
+}
+
+void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt)
+{
+    cc->pacing_rate = 0;
+    if (cc->cwnd < cc->ssthresh && srtt >= 2 * PACE_INTERVAL)
+        cc->pacing_rate = 2 * (uint64_t)cc->cwnd * NS_PER_S / srtt;
+}
+
+void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto)
+{
+    if (idle > rto)
+        cc->cwnd = u32_min(cc->cwnd, cc_initial_window(mss)); /* RFC 5681 4.1 (SHOULD) */
 }
 
 void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)

@@ -59,12 +59,11 @@ static void newreno_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool firs
 
 static void newreno_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)
 {
-    if (idle > rto)
-        cc->cwnd = u32_min(cc->cwnd, cc_initial_window(now->mss)); /* RFC 5681 4.1 */
+    cc_restart(cc, now->mss, idle, rto);
 }
 
 const struct cc_ops cc_newreno = {
-    .name = "newreno",
+    .name = "reno",
     .init = newreno_init,
     .on_ack = newreno_on_ack,
     .on_recovery = newreno_on_recovery,

@@ -12,6 +12,7 @@
 #include "base/ring.h"
 #include "base/seq32.h"
 #include "base/time.h"
+#include "tcp/cc.h"
 #include "tcp/state.h"
 
 struct tcp_params {
@@ -40,7 +41,7 @@ struct tcp_env {
     struct ring_cache snd_rings, rcv_rings;
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
     struct pool sent;    /* of struct sent_log: while data is in flight */
-    struct pool cc_pool; /* of struct cc_large: state of an algorithm too large for the tcb */
+    struct cc_env cc;
     struct rand *rand;
     struct tcp_moves moves;
     uint64_t drops[DROP_COUNT];

@@ -7,6 +7,7 @@
 #include "tcp/output.h"
 
 #include "tcp/options.h"
+#include "tcp/pace.h"
 #include "tcp/recovery.h"
 #include "tcp/sent.h"
 #include "tcp/timers.h"
@@ -86,7 +87,10 @@ static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out
 {
     struct range run;
     uint32_t mss = mss_now(t);
-    if (!recovery_next(t, mss, limit, &run))
+    if (t->recovery_mode == RECOVERY_NONE && !t->rexmt_now)
+        return false;
+    uint32_t room = t->rexmt_now ? UINT32_MAX : pace_room(t, mss, now);
+    if (room == 0 || !recovery_next(t, mss, u32_min(limit, room), &run))
         return false;
     uint64_t data_end = u64_min(run.hi, t->sendq.end);
     uint32_t len = run.lo < data_end ? (uint32_t)(data_end - run.lo) : 0;
@@ -95,6 +99,7 @@ static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out
     carry(t, run.lo, len, out);
     sent_note_again(t, run.lo, run.hi, now);
     recovery_sent(t, &run);
+    pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
     t->last_sent = now;
@@ -171,7 +176,10 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
         return false;
     restart_after_idle(t, now);
     uint32_t mss = mss_now(t);
-    uint32_t len = avail > 0 ? sendable(t, avail, mss, limit) : 0;
+    uint32_t room = pace_room(t, mss, now);
+    uint32_t len = avail > 0 ? sendable(t, avail, mss, u32_min(limit, room)) : 0;
+    if (room == 0 && len > 0)
+        return false; /* the pace deadline runs */
     bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
     if (len == 0 && !fin) {
         if (tcb_flight(t) == 0 && t->rexmt_kind == REXMT_NONE)
@@ -180,6 +188,7 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
     }
     send_new(t, now, len, fin, out);
     t->probe_now = false;
+    pace_sent(t, len, now);
     timers_start_rexmt(t, now); /* RFC 6298 5.1 */
     return true;
 }

@@ -18,8 +18,8 @@ void rate_sample_take(struct tcb *t, const struct sent_news *news, ns_t now,
                       struct rate_sample *out)
 {
     struct tcp_rate *r = &t->rate;
-    *out = (struct rate_sample){.total_delivered = r->delivered,
-                                .newly_lost = r->lost - r->lost_told};
+    *out =
+        (struct rate_sample){.total_delivered = r->delivered, .newly_lost = r->lost - r->lost_told};
     r->lost_told = r->lost;
     if (news->delivered > 0)
         r->delivered_at = now;

@@ -11,7 +11,8 @@
 #define DUP_THRESH 3 /* RFC 5681 3.2, RFC 6675 2 */
 
 /* Update() of RFC 6675 4: takes the blocks of an acceptable ACK; true when one told something new.
- * What arrived for the first time goes into *news. Blocks that are empty, reach beyond snd_nxt or lie below snd_una are ignored (RFC 2018). */
+ * What arrived for the first time goes into *news. Blocks that are empty, reach beyond snd_nxt or
+ * lie below snd_una are ignored (RFC 2018). */
 bool sack_update(struct tcb *t, const struct tcp_opts *opt, struct sent_news *news);
 /* Forgets what is now cumulatively acknowledged. */
 void sack_advance(struct tcb *t);

@@ -26,13 +26,14 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->quick_acks = p->quick_acks;
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
+    t->pace_deadline = TIME_NEVER;
     t->rexmt_since = TIME_NEVER;
     t->rto_una = UINT64_MAX;
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
     t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
     t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
-    cc_init(&t->cc, cc_all[0], &env->cc_pool, t->snd_mss);
+    cc_init(&t->cc, env->cc.standard, &env->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
 }
 

@@ -56,7 +56,8 @@ struct tcp_trouble {
 struct tcp_rate {
     uint64_t delivered; /* bytes the peer has, SACKed or acknowledged, each time it got them */
     uint64_t lost;      /* bytes counted as lost, each time */
-    uint64_t app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
+    uint64_t
+        app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
     uint64_t lost_told; /* `lost` at the last sample */
     ns_t delivered_at;  /* when `delivered` last grew */
     ns_t first_sent_at; /* when the run delivered last had left: the send side of a sample begins */
@@ -68,8 +69,8 @@ struct tcb {
     uint32_t trouble_index;
     uint32_t log_index;
     struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
-    uint8_t state;  /* enum tcp_state; tcp_set_state only */
-    uint8_t events; /* enum tcp_event, not yet told */
+    uint8_t state;        /* enum tcp_state; tcp_set_state only */
+    uint8_t events;       /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
     uint8_t rexmt_kind;
     int error; /* enum ut_error, why it is CLOSED */
@@ -131,7 +132,9 @@ struct tcb {
     struct tcp_rtt rtt;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
-    ns_t rexmt_deadline, delack_deadline, wait_deadline;
+    ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
+    ns_t pace_next, pace_began; /* pace.h: when the next quantum may leave; when this one did */
+    uint32_t pace_left;         /* bytes of it */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
                          it */
     ns_t last_sent;   /* for restart after idle */

@@ -52,6 +52,8 @@ bool tcp_timeout(struct tcb *t, ns_t now)
         t->delack_deadline = TIME_NEVER;
         t->ack_now = true;
     }
+    if (t->pace_deadline <= now)
+        t->pace_deadline = TIME_NEVER; /* output follows */
     if (t->rexmt_deadline <= now)
         closed = rexmt_timeout(t, now);
     tcb_check(t);

@@ -8,7 +8,8 @@
 /* When tcp_timeout must be called; TIME_NEVER = no timer runs. */
 static inline ns_t timers_next(const struct tcb *t)
 {
-    return u64_min(t->rexmt_deadline, u64_min(t->delack_deadline, t->wait_deadline));
+    return u64_min(u64_min(t->rexmt_deadline, t->pace_deadline),
+                   u64_min(t->delack_deadline, t->wait_deadline));
 }
 /* RFC 6298 5.1: starts the retransmission timer if it does not run. */
 void timers_start_rexmt(struct tcb *t, ns_t now);

@@ -106,6 +106,12 @@ void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now)
     after_read(t);
 }
 
+void tcp_set_congestion(struct tcb *t, const struct cc_ops *ops)
+{
+    if (ops != t->cc.ops)
+        cc_choose(&t->cc, ops, t->snd_mss - options_data_length(t));
+}
+
 int tcp_shutdown(struct tcb *t, ns_t now)
 {
     (void)now;

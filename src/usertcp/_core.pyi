@@ -102,6 +102,7 @@ class ut_config(CData):
     challenge_ack_limit: int
     fixed_isn: int
     fixed_isn_value: int
+    congestion: int
     trace_capacity: int
 class ut_shared(CData):
     deadline: int
@@ -266,6 +267,7 @@ class Lib:
     UT_E_TIMED_OUT: Literal[13]
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
+    UT_OPT_CONGESTION: Literal[20]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
@@ -295,6 +297,7 @@ class Lib:
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
+    def ut_congestion_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_connect(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: ut_endpoint | CArray[ut_endpoint], a3: int, a4: CArray[int], /) -> int: ...
     def ut_counter_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...
