@@ -32,6 +32,11 @@ struct cc_ops {
     void (*on_rto)(struct tcp_cc *cc, uint32_t flight, uint32_t mss, bool first, ns_t now);
     /* About to send after an idle time longer than the RTO (RFC 5681 4.1). */
     void (*on_idle)(struct tcp_cc *cc, uint32_t mss);
+    /* The last loss or time-out was none (RFC 3522, RFC 4015): recovery.h restores cwnd and
+     * ssthresh, the algorithm what else it had changed. May be NULL. */
+    void (*on_undo)(struct tcp_cc *cc, uint32_t mss, ns_t now);
+    /* The algorithm paces recovery itself: PRR (RFC 9937) leaves cwnd alone. */
+    bool owns_recovery;
 };
 
 struct tcp_cc {
