@@ -42,6 +42,7 @@ void ut_config_default(ut_config *c)
         .use_timestamps = 1,
         .use_window_scale = 1,
         .use_sack = 1,
+        .use_rack = 1,
         .port_first = 32768, /* RFC 6056 3.2: a large range */
         .port_last = 65535,
         .challenge_ack_limit = 10,

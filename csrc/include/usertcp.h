@@ -54,6 +54,7 @@ typedef struct {
     uint32_t use_timestamps; /* RFC 7323 */
     uint32_t use_window_scale;
     uint32_t use_sack;              /* RFC 2018 */
+    uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
@@ -101,6 +102,7 @@ enum {
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
     UT_OPT_SND_LOWAT = 8,  /* UT_WRITABLE when at least this much is free */
+    UT_OPT_RTO_MIN = 9,    /* ns: the RTO's floor, RFC 6298 2.4 */
     UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
 

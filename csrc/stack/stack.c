@@ -74,6 +74,7 @@ static void stack_init_tcp(ut_stack *s)
         .use_timestamps = c->use_timestamps != 0,
         .use_window_scale = c->use_window_scale != 0,
         .use_sack = c->use_sack != 0,
+        .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,

@@ -75,6 +75,12 @@ static int transfer_set_number(struct conn *c, int option, int64_t value)
             return -UT_E_INVALID;
         t->user_timeout = (ns_t)value;
         return 0;
+    case UT_OPT_RTO_MIN:
+        if (value < 1 || (ns_t)value > t->env->params.rto_max)
+            return -UT_E_INVALID;
+        t->rto_min = (ns_t)value;
+        rtt_bound(&t->rtt, t->rto_min, t->env->params.rto_max);
+        return 0;
     default:
         return -UT_E_INVALID;
     }
@@ -143,6 +149,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_CONGESTION:
         *value = cc_index(t->cc.ops);
+        return 0;
+    case UT_OPT_RTO_MIN:
+        *value = (int64_t)u64_min(t->rto_min, INT64_MAX);
         return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;

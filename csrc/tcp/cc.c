@@ -100,13 +100,14 @@ void cc_on_rto(struct tcp_cc *cc, const struct cc_loss *loss, bool first)
 
 void cc_on_rto_over(struct tcp_cc *cc) { cc->in_episode = false; }
 
-bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now)
+bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max)
 {
     if (!cc->may_undo)
         return false;
     cc->may_undo = cc->in_episode = false;
-    cc->cwnd = u32_max(cc->cwnd, cc->prior.cwnd);
-    cc->ssthresh = u32_max(cc->ssthresh, cc->prior.ssthresh);
+    cc->cwnd = u32_max(cc->cwnd, u32_min(cc->prior.cwnd, cwnd_max));
+    /* RFC 4015 3.2 (8): slow start may go on to where it was. */
+    cc->ssthresh = u32_max(cc->ssthresh, u32_max(cc->prior.ssthresh, cc->prior.cwnd));
     cc->state = cc->prior.state;
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);

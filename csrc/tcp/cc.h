@@ -29,7 +29,7 @@ struct rate_sample;
 struct cc_ack {
     ns_t now;
     ns_t srtt;
-    ns_t rtt;           /* sample of a segment sent once, 0 = none */
+    ns_t rtt;           /* sample of bytes sent once, 0 = none; wants_log only */
     uint64_t una, nxt;  /* after this ACK: rounds end when una passes an earlier nxt */
     uint32_t acked;     /* bytes newly acknowledged, cumulatively */
     uint32_t delivered; /* bytes newly acknowledged, cumulatively or by SACK */
@@ -136,6 +136,7 @@ struct tcp_cc {
         union cc_state state;
     } prior; /* to the episode */
     bool in_episode, may_undo;
+    bool wants_log; /* sent.h is to be kept: for cc_ack.rtt, or rate samples */
 };
 
 extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
@@ -172,8 +173,8 @@ void cc_on_rto(struct tcp_cc *cc, const struct cc_loss *loss, bool first);
 /* All that was outstanding at the time-out has been acknowledged. */
 void cc_on_rto_over(struct tcp_cc *cc);
 /* The last episode was a mistake (RFC 4015 3.2, RFC 9438 4.9): false when there is nothing to bring
- * back. Ends the episode. */
-bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now);
+ * back. Ends the episode; cwnd comes back to `cwnd_max` at most, so that no burst leaves. */
+bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max);
 void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto);
 
 /* For algorithms: a rate of two windows per round trip in slow start, none in congestion avoidance;

@@ -82,6 +82,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t mss)
         return;
     }
     cc->state.large.at = b;
+    cc->wants_log = true;
     cc->state.large.index = index;
     cc->cwnd = b->initial_cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;

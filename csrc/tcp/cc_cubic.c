@@ -53,6 +53,7 @@ static void cubic_init(struct tcp_cc *cc, uint32_t mss)
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;
     cc->state.cubic = (struct cubic){.w_max = 0};
+    cc->wants_log = true;
     hystart_init(&cc->state.cubic.hystart); /* RFC 9438 4.10 (SHOULD) */
 }
 
@@ -116,6 +117,7 @@ static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
     }
     cc->cwnd += u32_min(hystart_on_ack(h, a), room);
     if (!hystart_is_on(h)) {
+        cc->wants_log = false;
         cc->ssthresh = cc->cwnd; /* RFC 9406 4.2: five rounds of CSS are over */
         cc->state.cubic.t_epoch = 0;
     }
@@ -145,6 +147,7 @@ static uint32_t reduce(struct tcp_cc *cc, const struct cc_loss *l)
 {
     struct cubic *q = &cc->state.cubic;
     hystart_stop(&q->hystart);
+    cc->wants_log = false;
     /* 4.7 (SHOULD): below the last W_max others are coming; make room for them. */
     q->w_max = cc->cwnd < q->w_max ? (uint32_t)((uint64_t)cc->cwnd * 17 / 20) : cc->cwnd;
     q->cwnd_prior = cc->cwnd;

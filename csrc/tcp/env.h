@@ -20,7 +20,7 @@ struct tcp_params {
     uint32_t synack_retries;
     uint8_t quick_acks; /* first data segments of a connection that are acknowledged at once */
     uint32_t challenge_ack_limit; /* per connection and second */
-    bool use_timestamps, use_window_scale, use_sack, nodelay;
+    bool use_timestamps, use_window_scale, use_sack, use_rack, nodelay;
 };
 
 /* What the IP layer says about the way to the peer. */

@@ -14,21 +14,23 @@ static uint64_t bytes_per_second(uint64_t bytes, ns_t interval)
     return bytes / interval * NS_PER_S;
 }
 
-void rate_sample_take(struct tcb *t, const struct sent_news *news, ns_t now,
-                      struct rate_sample *out)
+void rate_sample_take(struct tcb *t, uint32_t delivered, ns_t now, struct rate_sample *out)
 {
     struct tcp_rate *r = &t->rate;
+    r->delivered += delivered;
     *out =
         (struct rate_sample){.total_delivered = r->delivered, .newly_lost = r->lost - r->lost_told};
     r->lost_told = r->lost;
-    if (news->delivered > 0)
+    if (delivered > 0)
         r->delivered_at = now;
     /* 4.1.2.3: the bubble of an idle application has passed. */
     if (r->app_limited != 0 && r->delivered > r->app_limited)
         r->app_limited = 0;
-    if (!news->has_run)
+    if (t->log == NULL || !t->log->has_newest)
         return;
-    const struct sent_run *run = &news->run;
+    const struct sent_run *run = &t->log->newest;
+    t->log->has_newest = false;
+    r->first_sent_at = run->sent_at;
     out->is_valid = true;
     out->prior_delivered = run->delivered;
     out->delivered = r->delivered - run->delivered;

@@ -5,7 +5,6 @@
 #include "tcp/sent.h"
 
 #include "tcp/recovery.h"
-#include "tcp/sack.h"
 
 static struct sent_log *log_open(struct tcb *t, uint64_t lo)
 {
@@ -15,6 +14,8 @@ static struct sent_log *log_open(struct tcb *t, uint64_t lo)
     if (t->log != NULL) {
         t->log->lo = lo;
         t->log->head = t->log->count = 0;
+        t->log->has_newest = false;
+        t->log->newest_once = 0;
     }
     return t->log;
 }
@@ -107,8 +108,6 @@ uint32_t sent_find(const struct sent_log *log, uint64_t offset)
 void sent_note_again(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
 {
     struct sent_log *log = t->log;
-    if (log == NULL)
-        return;
     for (uint32_t i = sent_find(log, lo); i < log->count && sent_lo(log, i) < hi; i++) {
         if (sent_lo(log, i) < lo && split(log, i, lo))
             continue; /* what is sent again is the next */
@@ -120,54 +119,55 @@ void sent_note_again(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
     }
 }
 
-/* Part of a run, `fresh` bytes of it for the first time, has reached the peer. */
-static void run_delivered(struct tcb *t, const struct sent_run *run, uint64_t upto,
-                          struct sent_news *news)
+/* Part of a run has reached the peer. */
+static void run_delivered(struct sent_log *log, const struct sent_run *run, uint64_t upto)
 {
     if (!run->retransmitted && (upto == run->hi || !run->is_spread))
-        news->newest_once = u64_max(news->newest_once, run->sent_at);
+        log->newest_once = u64_max(log->newest_once, run->sent_at);
     /* IsNewestPacket of 4.1.2.3: the latest sent, then the highest. */
-    if (!news->has_run || run->sent_at > news->run.sent_at ||
-        (run->sent_at == news->run.sent_at && run->hi > news->run.hi)) {
-        news->has_run = true;
-        news->run = *run;
-        t->rate.first_sent_at = run->sent_at;
+    if (!log->has_newest || run->sent_at > log->newest.sent_at ||
+        (run->sent_at == log->newest.sent_at && run->hi > log->newest.hi)) {
+        log->has_newest = true;
+        log->newest = *run;
     }
 }
 
-void sent_note_delivered(struct tcb *t, uint64_t lo, uint64_t hi, struct sent_news *news)
+void sent_note_delivered(struct tcb *t, uint64_t lo, uint64_t hi)
 {
     struct sent_log *log = t->log;
-    uint64_t fresh = hi - lo - sack_bytes_in(t, lo, hi);
-    news->delivered += (uint32_t)fresh;
-    t->rate.delivered += fresh;
-    if (fresh == 0 || log == NULL)
-        return;
-    for (uint32_t i = lo == log->lo ? 0 : sent_find(log, lo); i < log->count; i++) {
-        uint64_t from = u64_max(lo, sent_lo(log, i));
+    for (uint32_t i = lo <= log->lo ? 0 : sent_find(log, lo); i < log->count; i++) {
         const struct sent_run *run = sent_at(log, i);
-        uint64_t upto = u64_min(hi, run->hi);
-        if (from >= hi)
-            break;
-        if (upto - from > sack_bytes_in(t, from, upto))
-            run_delivered(t, run, upto, news);
+        if (u64_max(lo, sent_lo(log, i)) >= hi)
+            return;
+        run_delivered(log, run, u64_min(hi, run->hi));
     }
 }
 
-void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi)
+ns_t sent_rtt(struct tcb *t, ns_t now)
+{
+    struct sent_log *log = t->log;
+    if (log == NULL || log->newest_once == 0)
+        return 0;
+    ns_t rtt = time_between(log->newest_once, now);
+    log->newest_once = 0;
+    return rtt;
+}
+
+void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
 {
     struct sent_log *log = t->log;
     uint32_t i = log != NULL ? sent_find(log, lo) : 0;
     for (uint64_t at = lo; at < hi;) {
         struct sent_run *run = log != NULL && i < log->count ? sent_at(log, i++) : NULL;
         uint64_t upto = run != NULL ? u64_min(hi, run->hi) : hi;
-        uint64_t bytes = upto - at - sack_bytes_in(t, at, upto);
+        uint64_t bytes = upto - at;
         at = upto;
         t->rate.lost += bytes;
         if (run == NULL || bytes == 0)
             continue;
         run->is_lost = true;
-        cc_on_lost(&t->cc, &(struct cc_lost){.bytes = (uint32_t)bytes,
+        cc_on_lost(&t->cc, &(struct cc_lost){.now = now,
+                                             .bytes = (uint32_t)bytes,
                                              .mss = t->snd_mss,
                                              .lost_since = (uint32_t)t->rate.lost - run->lost,
                                              .tx_in_flight = run->tx_in_flight,
@@ -178,15 +178,11 @@ void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi)
 void sent_advance(struct tcb *t, uint64_t una)
 {
     struct sent_log *log = t->log;
-    if (log == NULL)
-        return;
     while (log->count > 0 && sent_at(log, 0)->hi <= una) {
         log->head = (log->head + 1) % SENT_RUNS;
         log->count--;
     }
-    log->lo = una;
-    if (log->count == 0)
-        sent_forget(t);
+    log->lo = u64_max(log->lo, una);
 }
 
 void sent_check(const struct tcb *t)
@@ -194,9 +190,8 @@ void sent_check(const struct tcb *t)
     const struct sent_log *log = t->log;
     if (log == NULL)
         return;
-    UT_CHECK(log->count >= 1 && log->count <= SENT_RUNS && log->head < SENT_RUNS);
+    UT_CHECK(log->count <= SENT_RUNS && log->head < SENT_RUNS);
     for (uint32_t i = 0; i < log->count; i++)
         UT_CHECK(sent_lo(log, i) < log->at[(log->head + i) % SENT_RUNS].hi);
-    UT_CHECK(log->lo == tcb_snd_offset(t, t->snd_una));
-    UT_CHECK(sent_lo(log, log->count) == tcb_snd_offset(t, t->snd_nxt));
+    UT_CHECK(log->lo >= tcb_una_offset(t) && sent_lo(log, log->count) <= tcb_nxt_offset(t));
 }

@@ -1,8 +1,9 @@
 /* sent.h: the log of what is in flight: when each run of bytes last left, and how much had been
  * delivered by then.
  *
- * Kept for RACK (RFC 8985: the time of the last transmission), for an RTT sample with every ACK
- * (HyStart++), and for the delivery rate (rate.h). From env->sent, held while data is in flight.
+ * Kept while congestion control wants it (cc.wants_log): for an RTT sample with every ACK, finer
+ * than sendlog.h's, and for the delivery rate (rate.h). From env->sent, held while data is in
+ * flight.
  *
  *     lo          run[0].hi       run[1].hi                          run[count - 1].hi
  *     |  run 0    |   run 1       |   ...                            |
@@ -25,7 +26,7 @@
 
 struct sent_run {
     uint64_t hi;            /* stream offset of its end (the FIN counts as one) */
-    ns_t sent_at;           /* last transmission of its last byte: RACK.xmit_ts */
+    ns_t sent_at;           /* last transmission of its last byte: P.send_time */
     ns_t first_sent_at;     /* P.first_sent_time of draft-ietf-ccwg-bbr 4.1.2.2.2 */
     ns_t delivered_at;      /* P.delivered_time */
     uint64_t delivered;     /* P.delivered */
@@ -38,17 +39,14 @@ struct sent_run {
 };
 
 struct sent_log {
+    /* what the ACK at hand says, until sent_rtt and rate_sample_take have read it */
+    struct sent_run newest; /* the most recently sent run it delivers, as it was */
+    bool has_newest;
+    ns_t newest_once; /* when the latest of the runs sent only once left; 0 = none of them */
+    /* the log */
     uint64_t lo;
     uint32_t head, count; /* run i is at[(head + i) % SENT_RUNS] */
     struct sent_run at[SENT_RUNS];
-};
-
-/* What one ACK says of the log; zeroed before its first sent_note_delivered. */
-struct sent_news {
-    uint32_t delivered;  /* bytes */
-    bool has_run;        /* `run` is filled */
-    ns_t newest_once;    /* when the latest of the runs sent only once left; 0 = none of them */
-    struct sent_run run; /* the most recently sent of all, as it was */
 };
 
 /* Run i, from the oldest. */
@@ -68,11 +66,12 @@ uint32_t sent_find(const struct sent_log *log, uint64_t offset);
 void sent_note_new(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now);
 /* [lo, hi), within what is in flight, leaves again. */
 void sent_note_again(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now);
-/* [lo, hi) has reached the peer, by SACK or cumulatively; the scoreboard does not say so yet, but
- * for what of it was SACKed before. */
-void sent_note_delivered(struct tcb *t, uint64_t lo, uint64_t hi, struct sent_news *news);
-/* [lo, hi) is newly taken for lost; what of it is SACKed is left out. */
-void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi);
+/* [lo, hi) has reached the peer, by SACK or cumulatively, for the first time. */
+void sent_note_delivered(struct tcb *t, uint64_t lo, uint64_t hi);
+/* [lo, hi), nothing of it SACKed, is newly taken for lost. */
+void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now);
+/* The round-trip time of the ACK at hand, once: of the latest bytes sent only once. 0 = none. */
+ns_t sent_rtt(struct tcb *t, ns_t now);
 /* Everything below `una` is acknowledged. */
 void sent_advance(struct tcb *t, uint64_t una);
 /* Nothing is in flight any more. */

@@ -35,6 +35,9 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
     cc_init(&t->cc, env->cc.standard, &env->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
+    t->rto_min = p->rto_min;
+    t->rack.reo_wnd_mult = 1;
+    t->rack.tlp_sampled = true;
 }
 
 void tcb_fini(struct tcb *t)
@@ -61,8 +64,10 @@ struct tcp_trouble *tcb_trouble(struct tcb *t)
 
 void tcb_trouble_release(struct tcb *t)
 {
-    if (t->trouble == NULL || !ranges_is_empty(&t->trouble->runs) ||
-        !ranges_is_empty(&t->trouble->sacked))
+    const struct tcp_trouble *o = t->trouble;
+    if (o == NULL || !ranges_is_empty(&o->runs) || !ranges_is_empty(&o->sacked))
+        return;
+    if (t->recovery_mode != RECOVERY_NONE || o->resent.count != 0 || o->may_undo)
         return;
     pool_put(&t->env->trouble, t->trouble_index);
     t->trouble = NULL;
@@ -79,6 +84,13 @@ void tcb_check(const struct tcb *t)
     if (tcp_state_is_synchronized(t->state) && t->state != TCP_TIME_WAIT && tcb_flight(t) > 0)
         UT_CHECK(t->rexmt_deadline != TIME_NEVER && t->rexmt_kind != REXMT_NONE);
     sent_check(t);
+    if (t->trouble != NULL) {
+        ranges_check(&t->trouble->lost);
+        resent_check(&t->trouble->resent);
+        for (uint32_t i = 0; i < t->trouble->lost.count; i++)
+            UT_CHECK(!ranges_touches(&t->trouble->sacked, t->trouble->lost.run[i].lo,
+                                     t->trouble->lost.run[i].hi));
+    }
     sendq_check(&t->sendq);
     reasm_check(&t->reasm, t->trouble ? &t->trouble->runs : NULL);
     (void)t;

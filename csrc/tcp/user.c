@@ -31,6 +31,7 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->snd_wl2 = half->iss;
     t->ts_ok = half->ts_ok;
     t->sack_ok = half->sack_ok;
+    t->rack_on = half->sack_ok && t->env->params.use_rack; /* 8985-01 (MUST) */
     t->wscale_ok = half->wscale_ok;
     t->snd_wscale = half->wscale_ok ? half->snd_wscale : 0;
     t->rcv_wscale = half->wscale_ok ? half->rcv_wscale : 0;

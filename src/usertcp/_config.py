@@ -58,6 +58,8 @@ class StackConfig:
     use_timestamps: bool | None = None
     use_window_scale: bool | None = None
     use_sack: bool | None = None
+    use_rack: bool | None = None
+    """RACK-TLP, RFC 8985, where SACK is agreed (the default); False: RFC 6675."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections (the default, as AnyIO, trio and asyncio do)."""
     port_first: int | None = None

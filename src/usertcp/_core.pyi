@@ -96,6 +96,7 @@ class ut_config(CData):
     use_timestamps: int
     use_window_scale: int
     use_sack: int
+    use_rack: int
     nodelay: int
     port_first: int
     port_last: int
@@ -170,6 +171,15 @@ class ut_info(CData):
     fast_recoveries: int
     dup_acks_in: int
     challenge_acks: int
+    reo_wnd_ns: int
+    reo_wnd_mult: int
+    reordering_seen: int
+    sacked: int
+    lost: int
+    tlp_probes: int
+    spurious_retransmits: int
+    spurious_recoveries: int
+    dsacks_out: int
     half_open: int
     accept_queue: int
     backlog: int
@@ -272,6 +282,7 @@ class Lib:
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
     UT_OPT_RCV_LIMIT: Literal[2]
+    UT_OPT_RTO_MIN: Literal[9]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]

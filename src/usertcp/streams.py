@@ -49,6 +49,8 @@ class StreamOption(IntEnum):
     DSCP = 7
     SND_LOWAT = 8
     """A blocked `send` goes on when at least this many bytes are free."""
+    RTO_MIN = 9
+    """ns: the retransmission time-out is not less, RFC 6298 2.4."""
 
 
 class TCPStream(ByteStream):
