@@ -59,6 +59,7 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
         if (o->rack_at == 0 || sent_after(s.at, s.hi, o->rack_at, o->rack_end)) {
             o->rack_at = s.at; /* step 1 (8985-03): the latest sent that was delivered */
             o->rack_end = s.hi;
+            o->rack_again = s.again;
             o->rack_rtt = time_between(s.at, n->now);
         }
     }
@@ -136,6 +137,8 @@ static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
             s.hi = u64_min(s.hi, o->rack_end); /* they left together: the order of bytes decides */
         if (s.at > o->rack_at || lo >= s.hi)
             continue;
+        if (s.at == o->rack_at && s.again != o->rack_again)
+            continue; /* the clock cannot tell which was first */
         ns_t due = time_after(s.at, wait);
         if (due > now)
             o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */

@@ -82,6 +82,7 @@ struct tcp_trouble {
     uint32_t undo_rexmit; /* bytes sent again that no D-SACK has answered */
     uint8_t frto;         /* enum frto_step */
     bool may_undo, has_first_ts, wants_first_ts;
+    bool rack_again; /* rack_at is that of a retransmission */
 };
 
 /* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). */
