@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from usertcp._congestion import congestion_index
+
 _SECONDS = frozenset(
     (
         "msl",
@@ -66,6 +68,8 @@ class StackConfig:
     port_last: int | None = None
     """The ephemeral ports, RFC 6056."""
     challenge_ack_limit: int | None = None
+    congestion: str | None = None
+    """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
@@ -87,6 +91,9 @@ class StackConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is None:
+                continue
+            if field.name == "congestion":
+                result["congestion"] = congestion_index(value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

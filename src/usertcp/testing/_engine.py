@@ -30,7 +30,7 @@ SECOND = 1_000_000_000
 _BUDGET = 64
 OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
-    "dscp": 7, "snd_lowat": 8, "rto_min": 9,
+    "dscp": 7, "snd_lowat": 8, "rto_min": 9, "congestion": 20,
 }  # fmt: skip
 
 
