@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     client = stack_new(a, 1, (uint32_t)n + 16);
     server = stack_new(b, 2, (uint32_t)n + 16);
     ut_endpoint at = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 2}, .port = 80};
-    REQUIRE(ut_listen(server, &at, 16, now, &listener) == 0);
+    REQUIRE(ut_listen(server, &at, 16, 0, now, &listener) == 0);
     settle(0);
     uint64_t c0 = ut_memory_in_use(client), s0 = ut_memory_in_use(server);
     for (int i = 0; i < n; i++) open_one(with_echo);

@@ -193,7 +193,7 @@ static ut_handle peer_init(struct peer *p, uint32_t max_connections)
     map_ipv4(local.ip, stack_ip);
     REQUIRE(ut_address_add(p->stack, local.ip, 24, 0, p->now) == 0);
     peer_poll(p);
-    REQUIRE(ut_listen(p->stack, &local, 16, p->now, &listener) == 0);
+    REQUIRE(ut_listen(p->stack, &local, 16, 0, p->now, &listener) == 0);
     return listener;
 }
 

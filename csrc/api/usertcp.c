@@ -155,13 +155,17 @@ int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote,
     return enter_leave(s, code);
 }
 
-int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, uint64_t now, ut_handle *out)
+int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, unsigned flags, uint64_t now,
+              ut_handle *out)
 {
     struct flow_key name = key_of(local, NULL);
     struct listener *l;
     *out = 0;
+    if ((flags & ~(unsigned)UT_LISTEN_SHARE) != 0)
+        return -UT_E_INVALID;
     enter_at(s, now);
-    int code = listen_open(s, &name, backlog > 0 ? (uint32_t)backlog : 1, &l);
+    bool shares = (flags & UT_LISTEN_SHARE) != 0;
+    int code = listen_open(s, &name, backlog > 0 ? (uint32_t)backlog : 1, shares, &l);
     if (code == 0)
         *out = l->notice.handle;
     return enter_leave(s, code);

@@ -101,10 +101,17 @@ enum {
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
-    UT_OPT_SND_LOWAT = 8,  /* UT_WRITABLE when at least this much is free */
-    UT_OPT_RTO_MIN = 9,    /* ns: the RTO's floor, RFC 6298 2.4 */
+    UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
+    UT_OPT_KEEPALIVE =
+        9, /* 1: ask a silent peer whether it is still there; 0, the default: do not */
+    UT_OPT_KEEPALIVE_IDLE = 10,     /* ms of silence before the first probe; 1 to 2^31 */
+    UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
+    UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
+    UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
     UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
+
+enum { UT_LISTEN_SHARE = 1 };
 
 /* ---- stack ---------------------------------------------------------------------------------- */
 
@@ -141,7 +148,11 @@ int ut_pump_fd(ut_stack *s);
 /* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. */
 int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, uint64_t now,
                ut_handle *out);
-int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, uint64_t now, ut_handle *out);
+/* flags: UT_LISTEN_SHARE or 0. -ADDRESS_IN_USE when a listener has exactly this local end, unless
+ * all of them share: then each new connection goes to one of them, by a keyed hash of its four
+ * values. */
+int ut_listen(ut_stack *s, const ut_endpoint *local, int backlog, unsigned flags, uint64_t now,
+              ut_handle *out);
 /* -WOULD_BLOCK when no connection waits. */
 int ut_accept(ut_stack *s, ut_handle listener, uint64_t now, ut_handle *out, ut_endpoint *local,
               ut_endpoint *remote);

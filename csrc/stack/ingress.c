@@ -35,7 +35,7 @@ static void ingress_conn(ut_stack *s, struct rx *rx, struct conn *c)
 /* No record of that name: a listener's, or nobody's. */
 static void ingress_stranger(ut_stack *s, struct rx *rx, const seq32 *isn_after)
 {
-    struct listener *l = listen_find(s, &rx->key.local, rx->key.lport);
+    struct listener *l = listen_for(s, &rx->key);
     if (l != NULL) {
         listen_arrive(s, rx, l, isn_after);
         return;

@@ -72,19 +72,48 @@ struct listener *listen_find(const ut_stack *s, const struct ipaddr *ip, uint16_
     return best;
 }
 
-bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port)
+/* Highest random weight: that a listener comes or goes moves no connection between the others. */
+static uint32_t listen_weight(uint32_t hash, uint32_t index)
+{
+    uint64_t x = ((uint64_t)hash << 32 | index) * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t)(x >> 32);
+}
+
+struct listener *listen_for(ut_stack *s, const struct flow_key *key)
+{
+    struct listener *best = listen_find(s, &key->local, key->lport);
+    if (best == NULL || !best->shares)
+        return best;
+    uint32_t hash = demux_hash(&s->demux, key), most = 0;
+    struct listener *l = best;
+    for (;;) {
+        uint32_t weight = listen_weight(hash, listen_index(l));
+        if (weight > most && l->key.lport == best->key.lport &&
+            ipaddr_equal(&l->key.local, &best->key.local)) {
+            best = l;
+            most = weight;
+        }
+        if (l->bucket_next == POOL_NONE)
+            return best;
+        l = pool_at(&s->listeners, l->bucket_next);
+    }
+}
+
+bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port, bool share)
 {
     uint32_t i = s->listener_bucket[port % LISTENER_BUCKETS];
     while (i != POOL_NONE) {
         const struct listener *l = pool_at(&s->listeners, i);
-        if (l->key.lport == port && ipaddr_equal(&l->key.local, ip))
+        if (l->key.lport == port && ipaddr_equal(&l->key.local, ip) && !(share && l->shares))
             return true;
         i = l->bucket_next;
     }
     return false;
 }
 
-int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, struct listener **out)
+int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, bool shares,
+                struct listener **out)
 {
     bool is_any = ipaddr_is_unspecified(&local->local);
     if (!is_any && addr_find(&s->addresses, &local->local) == NULL)
@@ -93,7 +122,7 @@ int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, str
     if (port == 0)
         return -UT_E_NO_PORTS;
     /* RFC 9293 3.9.1.1 (MUST-41, MUST-42): existing connections of the port do not matter. */
-    if (listen_is_taken(s, &local->local, port))
+    if (listen_is_taken(s, &local->local, port, shares))
         return -UT_E_ADDRESS_IN_USE;
     const struct listener *former = pool_at(&s->listeners, s->listeners.free_head);
     uint32_t generation = former != NULL ? (uint32_t)(former->notice.handle >> 32) + 1 : 1, index;
@@ -106,6 +135,7 @@ int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, str
     list_init(&l->notice.node);
     list_init(&l->accept_queue);
     l->backlog = backlog;
+    l->shares = shares;
     l->bucket_next = *listen_bucket(s, port);
     *listen_bucket(s, port) = index;
     *out = l;

@@ -6,6 +6,7 @@
  *   1. accept_count connections are on the accept queue; they have no user
  *   2. half_count half-open entries name this listener
  *   3. both are bounded by the backlog
+ *   4. no two have the same local end, unless both share it
  */
 #ifndef UT_STACK_LISTEN_H
 #define UT_STACK_LISTEN_H
@@ -20,7 +21,7 @@ struct listener {
     uint32_t backlog, accept_count, half_count;
     uint32_t bucket_next;            /* POOL_NONE = last */
     const struct cc_ops *congestion; /* of what it accepts; NULL: the stack's */
-    uint32_t reserved;               /* pool.h: not the last word */
+    bool shares;                     /* its local end, with others that do */
 };
 
 #define LISTENER_BIT UINT32_C(0x80000000) /* in a handle's low half */
@@ -38,10 +39,14 @@ struct listener *listen_of(const ut_stack *s, ut_handle h);
 struct listener *listen_at(const ut_stack *s, uint32_t index);
 /* Who takes connections to that address and port: most specific first. NULL: nobody. */
 struct listener *listen_find(const ut_stack *s, const struct ipaddr *ip, uint16_t port);
-/* A listener for exactly this local end exists. */
-bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port);
+/* Who takes this one: of those that share the local end the one its name falls to, which is the
+ * same as long as that one listens. NULL: nobody. */
+struct listener *listen_for(ut_stack *s, const struct flow_key *key);
+/* A listener for exactly this local end exists that would not share it. */
+bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port, bool share);
 
-int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, struct listener **out);
+int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, bool shares,
+                struct listener **out);
 /* UT_OPT_CONGESTION; any other: -NOT_SUPPORTED. */
 int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value);
 /* Resets what waits in its queues and forgets it. */

@@ -53,7 +53,7 @@ uint16_t ports_choose_listening(ut_stack *s, const struct ipaddr *ip)
     uint32_t range = ports_range(s), start = rand_below(&s->rand, range);
     for (uint32_t i = 0; i < range; i++) {
         uint16_t port = (uint16_t)(s->config.port_first + (start + i) % range);
-        if (!listen_is_taken(s, ip, port))
+        if (!listen_is_taken(s, ip, port, false))
             return port;
     }
     return 0;

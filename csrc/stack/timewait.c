@@ -111,9 +111,9 @@ void timewait_enter(ut_stack *s, const struct conn *c)
 
 /* Would the SYN open anything? Else nothing ends the wait. Not by a cookie: its ISN cannot be made
  * larger than the last number used (RFC 9293 3.6.1, MAY-2). */
-static bool timewait_may_reopen(const ut_stack *s, const struct rx *rx)
+static bool timewait_may_reopen(ut_stack *s, const struct rx *rx)
 {
-    const struct listener *l = listen_find(s, &rx->key.local, rx->key.lport);
+    const struct listener *l = listen_for(s, &rx->key);
     return l != NULL && s->config.syn_cookies != 2 && half_open_has_room(s, l);
 }
 

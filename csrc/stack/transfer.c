@@ -55,7 +55,25 @@ int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
     return 0;
 }
 
-static int transfer_set_number(struct conn *c, int option, int64_t value)
+static int transfer_set_keepalive(struct tcb *t, int option, int64_t value, ns_t now)
+{
+    struct tcp_keepalive *k = &t->keepalive;
+    bool on = keepalive_is_on(k);
+    if (option == UT_OPT_KEEPALIVE)
+        on = value != 0;
+    else if (value < 1 || value > (option == UT_OPT_KEEPALIVE_COUNT ? UINT8_MAX : INT32_MAX))
+        return -UT_E_INVALID;
+    else if (option == UT_OPT_KEEPALIVE_COUNT)
+        k->count = (uint8_t)value;
+    else if (option == UT_OPT_KEEPALIVE_IDLE)
+        k->idle_ms = (uint32_t)value;
+    else
+        k->interval_ms = (uint32_t)value;
+    keepalive_set(t, on, now);
+    return 0;
+}
+
+static int transfer_set_number(struct conn *c, int option, int64_t value, ns_t now)
 {
     struct tcb *t = &c->tcb;
     switch (option) {
@@ -81,6 +99,11 @@ static int transfer_set_number(struct conn *c, int option, int64_t value)
         t->rto_min = (ns_t)value;
         rtt_bound(&t->rtt, t->rto_min, t->env->params.rto_max);
         return 0;
+    case UT_OPT_KEEPALIVE:
+    case UT_OPT_KEEPALIVE_IDLE:
+    case UT_OPT_KEEPALIVE_INTERVAL:
+    case UT_OPT_KEEPALIVE_COUNT:
+        return transfer_set_keepalive(t, option, value, now);
     default:
         return -UT_E_INVALID;
     }
@@ -114,7 +137,7 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
         c->dscp = (uint8_t)value;
         break;
     default:
-        code = transfer_set_number(c, option, value);
+        code = transfer_set_number(c, option, value, s->now);
         break;
     }
     if (code == 0 && c->tcb.state != TCP_CLOSED)
@@ -140,6 +163,18 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_LINGER:
         *value = c->resets_on_close ? 0 : -1;
+        return 0;
+    case UT_OPT_KEEPALIVE:
+        *value = keepalive_is_on(&t->keepalive);
+        return 0;
+    case UT_OPT_KEEPALIVE_IDLE:
+        *value = t->keepalive.idle_ms;
+        return 0;
+    case UT_OPT_KEEPALIVE_INTERVAL:
+        *value = t->keepalive.interval_ms;
+        return 0;
+    case UT_OPT_KEEPALIVE_COUNT:
+        *value = t->keepalive.count;
         return 0;
     case UT_OPT_TTL:
         *value = c->ttl;

@@ -238,6 +238,7 @@ struct tcp_verdict tcp_arrive(struct tcb *t, const struct tcp_seg *seg, ns_t now
 {
     struct tcp_verdict v;
     t->segs_in++;
+    t->keepalive.heard = now;
     if (seg->len > 0)
         t->data_segs_in++;
     if (t->state == TCP_SYN_SENT) {

@@ -265,6 +265,12 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
         if (t->probe_now && output_probe(t, now, out))
             return true;
     }
+    if (t->keepalive_now) {
+        /* RFC 9293 3.8.4: a number the peer has seen, which it must answer; no data (SHLD-27). */
+        t->keepalive_now = false;
+        fill(t, now, seq_add(t->snd_nxt, UINT32_MAX), 0, out);
+        return true;
+    }
     if (!t->ack_now)
         return false;
     fill(t, now, t->snd_nxt, 0, out);
@@ -273,8 +279,8 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
 
 bool tcp_output_is_due(const struct tcb *t)
 {
-    if (t->ack_now || t->syn_queued || t->probe_now || t->rexmt_now || t->rack.tlp_now ||
-        fin_is_due(t))
+    if (t->ack_now || t->syn_queued || t->probe_now || t->keepalive_now || t->rexmt_now ||
+        t->rack.tlp_now || fin_is_due(t))
         return true;
     if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
         return false;

@@ -38,6 +38,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->rto_min = p->rto_min;
     t->rack.reo_wnd_mult = 1;
     t->rack.tlp_sampled = true;
+    keepalive_init(&t->keepalive);
 }
 
 void tcb_fini(struct tcb *t)

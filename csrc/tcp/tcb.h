@@ -22,6 +22,7 @@
 
 #include "tcp/cc.h"
 #include "tcp/env.h"
+#include "tcp/keepalive.h"
 #include "tcp/reasm.h"
 #include "tcp/resent.h"
 #include "tcp/rtt.h"
@@ -130,8 +131,9 @@ struct tcb {
     bool syn_queued : 1; /* a SYN (or SYN,ACK) is to be sent (again) */
     bool fin_queued : 1; /* the user closed: FIN follows the last byte */
     bool fin_sent : 1;
-    bool probe_now : 1; /* a zero-window probe is due */
-    bool rexmt_now : 1; /* the segment at snd_una is due again, whatever cwnd says */
+    bool probe_now : 1;     /* a zero-window probe is due */
+    bool keepalive_now : 1; /* so is a keep-alive probe */
+    bool rexmt_now : 1;     /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
     bool user_gone : 1; /* closed by its user: an orphan */
     bool was_cwnd_limited : 1;
@@ -194,6 +196,7 @@ struct tcb {
     ns_t challenge_since;
     uint32_t challenge_count;
     uint32_t snd_lowat;
+    struct tcp_keepalive keepalive;
 
     /* counters, for the snapshot */
     uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;

@@ -67,6 +67,10 @@ bool tcp_timeout(struct tcb *t, ns_t now)
         t->pace_deadline = TIME_NEVER; /* output follows */
     if (t->rexmt_deadline <= now)
         closed = rexmt_timeout(t, now);
+    if (!closed && t->keepalive.deadline <= now && keepalive_timeout(t, now)) {
+        close_with(t, UT_E_TIMED_OUT);
+        closed = true;
+    }
     tcb_check(t);
     return closed;
 }

@@ -76,5 +76,5 @@ void timers_stop_rexmt(struct tcb *t)
 void timers_stop_all(struct tcb *t)
 {
     timers_stop_rexmt(t);
-    t->delack_deadline = t->wait_deadline = t->pace_deadline = TIME_NEVER;
+    t->delack_deadline = t->wait_deadline = t->keepalive.deadline = t->pace_deadline = TIME_NEVER;
 }

@@ -8,8 +8,8 @@
 /* When tcp_timeout must be called; TIME_NEVER = no timer runs. */
 static inline ns_t timers_next(const struct tcb *t)
 {
-    return u64_min(u64_min(t->rexmt_deadline, t->pace_deadline),
-                   u64_min(t->delack_deadline, t->wait_deadline));
+    return u64_min(t->pace_deadline, u64_min(u64_min(t->rexmt_deadline, t->delack_deadline),
+                                             u64_min(t->wait_deadline, t->keepalive.deadline)));
 }
 /* RFC 6298 5.1: starts the retransmission timer if it does not run; RFC 8985 7.2: a probe timer
  * anew. */

@@ -247,10 +247,13 @@ class RawStack:
         )
         return code, self._handle[0] if code >= 0 else 0
 
-    def listen(self, packed: bytes, port: int, backlog: int, now: int) -> tuple[int, int]:
+    def listen(
+        self, packed: bytes, port: int, backlog: int, now: int, *, share: bool = False
+    ) -> tuple[int, int]:
         """(0, handle) or (negated code, 0)."""
         local = self._fill(self._local, packed, port)
-        code = lib.ut_listen(self._stack, local, backlog, now, self._handle)
+        flags = lib.UT_LISTEN_SHARE if share else 0
+        code = lib.ut_listen(self._stack, local, backlog, flags, now, self._handle)
         return code, self._handle[0] if code >= 0 else 0
 
     def accept(self, listener: int, now: int) -> tuple[int, tuple[str, int], tuple[str, int]] | int:

@@ -277,12 +277,17 @@ class Lib:
     UT_E_TIMED_OUT: Literal[13]
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
+    UT_LISTEN_SHARE: Literal[1]
     UT_OPT_CONGESTION: Literal[20]
     UT_OPT_DSCP: Literal[7]
+    UT_OPT_KEEPALIVE: Literal[9]
+    UT_OPT_KEEPALIVE_COUNT: Literal[12]
+    UT_OPT_KEEPALIVE_IDLE: Literal[10]
+    UT_OPT_KEEPALIVE_INTERVAL: Literal[11]
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
     UT_OPT_RCV_LIMIT: Literal[2]
-    UT_OPT_RTO_MIN: Literal[9]
+    UT_OPT_RTO_MIN: Literal[13]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]
@@ -325,7 +330,7 @@ class Lib:
     def ut_link_raw(self, a0: ut_link_options | CArray[ut_link_options], a1: CArray[int], a2: CArray[int], /) -> ut_link: ...
     def ut_link_tun(self, a0: bytes | CData, a1: ut_link_options | CArray[ut_link_options], a2: CArray[int], a3: CArray[int], /) -> ut_link: ...
     def ut_list(self, a0: ut_stack, a1: ut_info | CArray[ut_info], a2: int, /) -> int: ...
-    def ut_listen(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: int, a3: int, a4: CArray[int], /) -> int: ...
+    def ut_listen(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: int, a3: int, a4: int, a5: CArray[int], /) -> int: ...
     def ut_memory_fd(self, a0: ut_link, /) -> int: ...
     def ut_memory_in_use(self, a0: ut_stack, /) -> int: ...
     def ut_memory_join(self, a0: ut_link, a1: ut_link, /) -> int: ...

@@ -72,6 +72,10 @@ def _set_hops(value: int) -> int:
     return 64 if value == -1 else _hops(value)
 
 
+def _seconds(value: int) -> int:
+    return _in_range(1, 32767)(value) * 1000  # the kernel's bounds
+
+
 _TOS = EngineOption(StreamOption.DSCP, lambda v: (v & 0xFF) >> 2, lambda v: v << 2, 0)
 _HOPS = EngineOption(StreamOption.TTL, _set_hops, _same, 64)
 
@@ -82,6 +86,7 @@ TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
 BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
 REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
+REUSEPORT: Key = (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15))
 LINGER: Key = (SOL_SOCKET, socket.SO_LINGER)
 SNDBUF: Key = (SOL_SOCKET, socket.SO_SNDBUF)
 _LINGER = struct.Struct("@ii")
@@ -97,6 +102,16 @@ ENGINE: dict[Key, EngineOption] = {
         lambda ns: ns // 1_000_000 if ns // 1_000_000 <= _INT_MAX else 0,
         0,
     ),
+    (SOL_SOCKET, socket.SO_KEEPALIVE): EngineOption(StreamOption.KEEPALIVE, _flag, _same, 0),
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)): EngineOption(
+        StreamOption.KEEPALIVE_IDLE, _seconds, lambda ms: ms // 1000, 7200
+    ),
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)): EngineOption(
+        StreamOption.KEEPALIVE_INTERVAL, _seconds, lambda ms: ms // 1000, 75
+    ),
+    (IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)): EngineOption(
+        StreamOption.KEEPALIVE_COUNT, _in_range(1, 127), _same, 9
+    ),
     (IPPROTO_IP, socket.IP_TOS): _TOS,
     (IPPROTO_IPV6, getattr(socket, "IPV6_TCLASS", 67)): _TOS,
     (IPPROTO_IP, socket.IP_TTL): _HOPS,
@@ -108,29 +123,23 @@ REMEMBERED: dict[Key, int] = {
     V6ONLY: 0,
     BIND_NO_PORT: 0,
     TCP_NOTSENT_LOWAT: 0,
-    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)): 0,
-    (SOL_SOCKET, socket.SO_KEEPALIVE): 0,
+    REUSEPORT: 0,
     (SOL_SOCKET, socket.SO_OOBINLINE): 0,
     (SOL_SOCKET, socket.SO_DONTROUTE): 0,
     (SOL_SOCKET, socket.SO_BROADCAST): 0,
     (SOL_SOCKET, socket.SO_RCVLOWAT): 1,
     (SOL_SOCKET, getattr(socket, "SO_PRIORITY", 12)): 0,
     (SOL_SOCKET, getattr(socket, "SO_BUSY_POLL", 46)): 0,
-    (IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)): 7200,
-    (IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)): 75,
-    (IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)): 9,
     (IPPROTO_TCP, getattr(socket, "TCP_QUICKACK", 12)): 1,
     (IPPROTO_TCP, getattr(socket, "TCP_DEFER_ACCEPT", 9)): 0,
 }
-"""Keep-alive probes are not sent: the options are accepted because programs close a connection
-on which they fail, and a user time-out ends a connection whose peer is gone."""
+"""What means nothing here is accepted: programs close a connection on which it fails."""
 
 _FLAGS = {
     REUSEADDR,
     V6ONLY,
     BIND_NO_PORT,
-    (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)),
-    (SOL_SOCKET, socket.SO_KEEPALIVE),
+    REUSEPORT,
     (SOL_SOCKET, socket.SO_OOBINLINE),
     (SOL_SOCKET, socket.SO_DONTROUTE),
     (SOL_SOCKET, socket.SO_BROADCAST),

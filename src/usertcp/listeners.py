@@ -195,9 +195,9 @@ def _not_ours(stack: "Stack", packed: bytes) -> str:
     return f"listen on {text_of(packed)} (the stack has {have})"
 
 
-def _listen(stack: "Stack", packed: bytes, port: int, backlog: int) -> TCPListener:
+def _listen(stack: "Stack", packed: bytes, port: int, backlog: int, *, share: bool) -> TCPListener:
     engine, driver = stack.engine, stack.driver
-    code, handle = engine.listen(packed, port, backlog, driver.now())
+    code, handle = engine.listen(packed, port, backlog, driver.now(), share=share)
     if code < 0:
         raise exception(code, f"listen on {text_of(packed)} port {port}")
     driver.after_call()
@@ -213,6 +213,8 @@ async def create_tcp_listener(
     local_port: int,
     family: AddressFamily,
     backlog: int,
+    *,
+    reuse_port: bool,
 ) -> MultiListener[TCPStream]:
     """See `Stack.create_tcp_listener`."""
     stack.check_open()
@@ -230,7 +232,7 @@ async def create_tcp_listener(
         port = local_port
         try:
             for packed in addresses:
-                listener = _listen(stack, packed, port, backlog)
+                listener = _listen(stack, packed, port, backlog, share=reuse_port)
                 listeners.append(listener)
                 port = listener._local[1]  # noqa: SLF001
         except OSError as exc:

@@ -171,15 +171,18 @@ class Stack:
         local_port: int = 0,
         family: AddressFamily = AF_UNSPEC,
         backlog: int = 65536,
-        reuse_port: bool = False,  # noqa: ARG002
+        reuse_port: bool = False,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
         Without `local_host`: on all addresses of the stack, or those of `family`. `local_port` 0
-        takes one free port for all of them. `reuse_port` is accepted and means nothing here.
+        takes one free port for all of them. `reuse_port`: several listeners may have one local end,
+        if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
         """
-        return await listeners.create_tcp_listener(self, local_host, local_port, family, backlog)
+        return await listeners.create_tcp_listener(
+            self, local_host, local_port, family, backlog, reuse_port=reuse_port
+        )
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""

@@ -50,7 +50,16 @@ class StreamOption(IntEnum):
     DSCP = 7
     SND_LOWAT = 8
     """A blocked `send` goes on when at least this many bytes are free."""
-    RTO_MIN = 9
+    KEEPALIVE = 9
+    """1: a silent peer is asked whether it is still there, and the connection ends with
+    `TimeoutError` as the cause when it stays silent. 0, the default: not (RFC 9293 3.8.4)."""
+    KEEPALIVE_IDLE = 10
+    """ms of silence before the first probe; two hours."""
+    KEEPALIVE_INTERVAL = 11
+    """ms between probes; 75 s."""
+    KEEPALIVE_COUNT = 12
+    """Probes without an answer that end the connection; 9."""
+    RTO_MIN = 13
     """ns: the retransmission time-out is not less, RFC 6298 2.4."""
     CONGESTION = 20
     """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""

@@ -247,10 +247,34 @@ async def test_port_out_of_range(port: int):
             await b.create_tcp_listener(local_port=port)
 
 
-async def test_reuse_port_and_large_backlog_are_accepted():
+async def test_a_large_backlog_is_accepted():
     async with two_stacks() as (_, b):
-        listener = await listen(b, reuse_port=True, backlog=10**9)
+        listener = await listen(b, backlog=10**9)
         await listener.aclose()
+
+
+async def test_reuse_port_shares_one_port():
+    async with two_stacks() as (a, b):
+        first = await listen(b, local_host=B4, reuse_port=True)
+        port = port_of(first)
+        second = await listen(b, local_host=B4, local_port=port, reuse_port=True)
+        with pytest.raises(OSError, match="in use"):
+            await listen(b, local_host=B4, local_port=port)
+        served: dict[str, list[TCPStream]] = {"first": [], "second": []}
+
+        async def serve(name: str, listener: TCPListener) -> None:
+            while True:
+                served[name].append(await listener.accept())
+
+        async with first, second, anyio.create_task_group() as group:
+            group.start_soon(serve, "first", first)
+            group.start_soon(serve, "second", second)
+            clients = [await a.connect_tcp(B4, port) for _ in range(40)]
+            await eventually(lambda: sum(map(len, served.values())) == 40)
+            group.cancel_scope.cancel()
+        assert all(served.values())
+        for stream in [*clients, *served["first"], *served["second"]]:
+            await stream.aclose()
 
 
 async def test_backlog_refuses_no_one_it_has_room_for():

@@ -285,3 +285,19 @@ async def test_cancelled_connect_leaves_nothing():
         server.close()
         server.close_clients()
         await server.wait_closed()
+
+
+@on_loops
+async def test_reuse_port_shares_a_port():
+    loop = asyncio.get_running_loop()
+    async with two_stacks() as stacks:
+        with on(stacks.b):
+            first = await loop.create_server(Recorder, B4, 0, reuse_port=True)
+            port = first.sockets[0].getsockname()[1]
+            second = await loop.create_server(Recorder, B4, port, reuse_port=True)
+            with pytest.raises(OSError, match="in use"):
+                await loop.create_server(Recorder, B4, port)
+        first.close()
+        transport, _ = await connect(stacks.a, port)
+        transport.abort()
+        second.close()

@@ -31,13 +31,18 @@ async def test_options():
         assert a.getsockopt(tcp, socket.TCP_NODELAY) == 0
         assert a.getsockopt(tcp, socket.TCP_NODELAY, 4) == bytes(4)
         for key in (
-            (sol, socket.SO_KEEPALIVE), (sol, socket.SO_REUSEADDR), (tcp, socket.TCP_KEEPIDLE),
+            (sol, socket.SO_REUSEADDR), (tcp, socket.TCP_KEEPIDLE),
             (tcp, socket.TCP_KEEPINTVL), (tcp, socket.TCP_KEEPCNT), (tcp, socket.TCP_QUICKACK),
             (tcp, socket.TCP_NOTSENT_LOWAT), (socket.IPPROTO_IP, socket.IP_TTL),
             (tcp, socket.TCP_USER_TIMEOUT),
         ):  # fmt: skip
             a.setsockopt(*key, 5)
             assert a.getsockopt(*key) == 5, key
+        assert a.getsockopt(sol, socket.SO_KEEPALIVE) == 0
+        a.setsockopt(sol, socket.SO_KEEPALIVE, 5)
+        assert a.getsockopt(sol, socket.SO_KEEPALIVE) == 1
+        with raises(errno.EINVAL):
+            a.setsockopt(tcp, socket.TCP_KEEPIDLE, 0)
         a.setsockopt(sol, socket.SO_SNDBUF, 100_000)
         assert a.getsockopt(sol, socket.SO_SNDBUF) == 100_000
         assert a.getsockopt(sol, socket.SO_TYPE) == socket.SOCK_STREAM

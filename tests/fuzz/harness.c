@@ -57,7 +57,7 @@ void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies)
     UT_ASSERT(ut_address_add(b->stack, v4.b, 24, 0, b->now) == 0);
     UT_ASSERT(ut_address_add(b->stack, v6.b, 64, 0, b->now) == 0);
     ut_endpoint local = {.port = FUZZ_PORT};
-    UT_ASSERT(ut_listen(b->stack, &local, 4, b->now, &b->listener) == 0);
+    UT_ASSERT(ut_listen(b->stack, &local, 4, 0, b->now, &b->listener) == 0);
     bench_turn(b);
 }
 

@@ -4,8 +4,11 @@ The peer is the kernel's TCP over veth; the program blocks its loop with time.sl
 """
 
 import hashlib
+import json
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -69,22 +72,49 @@ def run(backend: str, main: Callable[[], object]) -> None:
     anyio.run(main, backend=backend)  # type: ignore[arg-type]
 
 
-def test_a_blocked_program_costs_its_peer_nothing(backend: str) -> None:
+def lose_one_in_a_hundred() -> None:
+    """Of what comes to the kernel from us: data and acknowledgements."""
+    rules = (
+        "add table netdev loss",
+        "add chain netdev loss in { type filter hook ingress device v0 priority 0; }",
+        "add rule netdev loss in ip protocol tcp numgen random mod 100 == 7 counter drop",
+    )
+    subprocess.run(["nft", "-f", "-"], input="\n".join(rules), text=True, check=True)
+
+
+def lost() -> int:
+    command = ["nft", "-j", "list", "chain", "netdev", "loss", "in"]
+    said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    (rule,) = [entry["rule"] for entry in said["nftables"] if "rule" in entry]
+    (counter,) = [part["counter"] for part in rule["expr"] if "counter" in part]
+    return int(counter["packets"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "loss"), [(BLOCKED, False), pytest.param(5.0, True, marks=pytest.mark.slow)]
+)
+def test_a_blocked_program_costs_its_peer_nothing(backend: str, seconds: float, loss: bool) -> None:
+    if loss and shutil.which("nft") is None:
+        pytest.skip("no nft on this machine")
+
     @in_namespace
     def inside() -> None:
         place()
+        if loss:
+            lose_one_in_a_hundred()
         peer = KernelPeer()
         peer.start()
         ours = bytes(i % 251 for i in range(OUTGOING))
+        url = "packet:v1?offload=0" if loss else "packet:v1"
 
         async def main() -> None:
-            async with usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"]) as stack:
+            async with usertcp.open_stack(url, addresses=[f"{OURS}/24"]) as stack:
                 stream = await stack.connect_tcp(THEIRS, peer.port)
                 await stream.send(ours)
-                time.sleep(BLOCKED)  # noqa: ASYNC251
+                time.sleep(seconds)  # noqa: ASYNC251
                 woke = time.monotonic()
                 assert peer.received_at, "what was accepted did not leave while the loop was busy"
-                assert peer.received_at < woke - BLOCKED / 2
+                assert peer.received_at < woke - seconds / 2
                 left = INCOMING
                 while left:
                     left -= len(await stream.receive())
@@ -93,6 +123,8 @@ def test_a_blocked_program_costs_its_peer_nothing(backend: str) -> None:
         run(backend, main)
         peer.join(10)
         assert peer.digest == hashlib.sha256(ours).hexdigest()
+        if loss:
+            assert lost() > 0
         assert peer.timeouts <= 0  # a tail loss probe, milliseconds after a pause, is not one
 
     inside()

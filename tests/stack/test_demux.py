@@ -225,6 +225,7 @@ def into_time_wait(bench: Bench, listener: Connection, n: int) -> tuple[Packet, 
     return answer, last
 
 
+@pytest.mark.attack(30)
 @pytest.mark.rfc("SEC-02", "9293-MUST-13")
 @BOTH
 def test_the_time_wait_table_is_bounded_and_the_oldest_gives_way(ipv6: bool):

@@ -46,6 +46,7 @@ def mended(packet: bytes) -> bytes:
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + packet[20:]
 
 
+@pytest.mark.attack(7, 8)
 @pytest.mark.rfc("SEC-01", "SEC-04")
 @pytest.mark.parametrize("ipv6", [False, True], ids=["v4", "v6"])
 @pytest.mark.parametrize("kind", BODIES)
@@ -101,6 +102,7 @@ def test_every_flipped_bit_of_a_syn_is_noticed(ipv6: bool):
     assert len(bench.engine.raw.list_info()) == 1
 
 
+@pytest.mark.attack(38)
 @pytest.mark.rfc("SEC-18")
 @pytest.mark.parametrize("ipv6", [False, True], ids=["v4", "v6"])
 @pytest.mark.parametrize("field", [0x0000, 0xFFFF])

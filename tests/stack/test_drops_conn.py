@@ -43,6 +43,7 @@ def test_tcp_seq_outside(both: Peer, state: str, far: int):
                 both.gets_nothing()
 
 
+@pytest.mark.attack(19)
 @pytest.mark.rfc("5961-03")
 @ANY_HEARING
 def test_tcp_rst_outside(both: Peer, state: str):
@@ -66,6 +67,7 @@ def test_tcp_rst_challenged(both: Peer, state: str):
             answered(both, there)
 
 
+@pytest.mark.attack(20)
 @pytest.mark.rfc("5961-05")
 @ANY_HEARING
 def test_tcp_syn_challenged(both: Peer, state: str):
@@ -88,6 +90,7 @@ def test_tcp_no_ack_bit(both: Peer, state: str):
             both.gets_nothing()
 
 
+@pytest.mark.attack(21, 22)
 @pytest.mark.rfc("5961-06", "9293-EV-12")
 @ANY_STATE
 @pytest.mark.parametrize("off", [1, 1 << 20, 1 << 30, -(1 << 30)])
@@ -99,6 +102,7 @@ def test_tcp_ack_outside(both: Peer, state: str, off: int):
         answered(both, there)
 
 
+@pytest.mark.attack(22)
 @pytest.mark.rfc("5961-09")
 def test_tcp_ack_outside_before_the_first_byte(both: Peer):
     """Attack 22: nothing was sent yet, so nothing older can be acknowledged."""
@@ -165,6 +169,7 @@ def test_tcp_syn_again(both: Peer):
 # -- timestamps -----------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(31)
 @pytest.mark.rfc("7323-15")
 @pytest.mark.parametrize("passive", [False, True])
 def test_tcp_paws(both: Peer, passive: bool):
@@ -241,6 +246,7 @@ def test_tcp_window_overrun(both: Peer):
     assert found.get("tcp_window_overrun", 0) - before.get("tcp_window_overrun", 0) == 1
 
 
+@pytest.mark.attack(14, 16)
 @pytest.mark.rfc("SEC-10", "SEC-02")
 def test_tcp_reasm_full(both: Peer):
     """Attacks 14, 16: 32 holes are kept; the 33rd run is dropped and answered; a hole less, a
@@ -296,6 +302,7 @@ def test_tcp_after_close(both: Peer, state: str):
 # -- limits and TIME-WAIT -------------------------------------------------------------------------
 
 
+@pytest.mark.attack(18)
 @pytest.mark.rfc("5961-07", "5961-08", "SEC-13")
 def test_tcp_challenge_limited(both: Peer):
     """Attack 18: per connection and second, the number of challenges varies."""
@@ -315,6 +322,7 @@ def test_tcp_challenge_limited(both: Peer):
     assert len(budgets) > 2
 
 
+@pytest.mark.attack(44)
 @pytest.mark.rfc("SEC-13")
 def test_tcp_ack_limited(both: Peer):
     """Attack 44."""
@@ -328,6 +336,7 @@ def test_tcp_ack_limited(both: Peer):
     assert answers <= 15
 
 
+@pytest.mark.attack(29)
 @pytest.mark.rfc("1337-01", "1337-02", "9293-EV-15")
 def test_tcp_time_wait(both: Peer):
     """Attack 29: RST is ignored, strays are answered, a bare ACK of what is known is not."""

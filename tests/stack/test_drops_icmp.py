@@ -39,6 +39,7 @@ def test_icmp_malformed(ipv6: bool):
     refused(bench, good[:-1] + bytes([good[-1] ^ 1]), icmp_malformed=1)
 
 
+@pytest.mark.attack(7)
 @pytest.mark.rfc("5927-06", "SEC-01")
 @BOTH
 def test_icmp_malformed_quotes(ipv6: bool):

@@ -57,6 +57,7 @@ def test_ip_header_short_with_options():
         refused(bench, headed(bench.tcp("SYN")[:20], 0, bytes([0x40 | ihl])), ip_header_short=1)
 
 
+@pytest.mark.attack(7, 8)
 @pytest.mark.rfc("SEC-04")
 def test_ip_length_v4():
     """Attacks 7, 8: total length below the header's or beyond the frame; an IHL below 5."""
@@ -103,6 +104,7 @@ def test_ip_checksum():
         refused(bench, whole[:10] + struct.pack("!H", wrong) + whole[12:], ip_checksum=1)
 
 
+@pytest.mark.attack(5)
 @pytest.mark.rfc("9293-MUST-50", "9293-MUST-53", "SEC-06")
 @pytest.mark.parametrize(
     "options",
@@ -147,6 +149,7 @@ NOT_OURS = [
 ]  # fmt: skip
 
 
+@pytest.mark.attack(46)
 @pytest.mark.rfc("9293-MUST-63")
 @pytest.mark.parametrize("source", BAD_SOURCES)
 @pytest.mark.parametrize("flags", ["SYN", "ACK", "RST", "FIN,ACK"])
@@ -184,6 +187,7 @@ def test_ipv4_does_not_come_inside_ipv6():
     refused(bench, bench.packet(Icmp(type=128), **mapped), ip_source=1)
 
 
+@pytest.mark.attack(33)
 @pytest.mark.rfc("SEC-08")
 @BOTH
 @pytest.mark.parametrize("flags", ["SYN", "ACK", "RST", "SYN,ACK"])
@@ -197,6 +201,7 @@ def test_ip_land(flags: str, ipv6: bool):
 # -- what is carried ------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(10, 17, 34, 35, 36)
 @pytest.mark.parametrize("field", [0x2000, 0x0001, 0x1FFF, 0x2001, 0x3FFF, 0x6000])
 def test_ip_fragment_v4(field: int):
     """Attacks 10, 17, 34 to 36: no fragment reaches TCP, the tiny first one included."""
@@ -250,6 +255,7 @@ WRONG_EXTENSIONS = {
 }
 
 
+@pytest.mark.attack(9)
 @pytest.mark.rfc("8200-06", "SEC-03")
 @pytest.mark.parametrize("which", WRONG_EXTENSIONS)
 def test_ip6_extension(which: str):

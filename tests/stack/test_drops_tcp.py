@@ -31,6 +31,7 @@ def reset(bench: Bench, packet: bytes, **why: int) -> None:
 # -- headers --------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(7)
 @pytest.mark.rfc("SEC-04")
 @BOTH
 def test_tcp_short(ipv6: bool):
@@ -50,6 +51,7 @@ def test_tcp_checksum(ipv6: bool):
         refused(bench, bench.tcp(flags, checksum=0x1234), tcp_checksum=1)
 
 
+@pytest.mark.attack(4)
 @BOTH
 def test_bad_options_do_not_excuse_a_tcp_checksum(ipv6: bool):
     """Attack 4: damage is damage first."""
@@ -66,6 +68,7 @@ WRONG_OPTIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.attack(2, 4, 6)
 @pytest.mark.rfc("9293-MUST-7", "9293-MUST-68", "SEC-06")
 @pytest.mark.parametrize("data", WRONG_OPTIONS)
 @BOTH
@@ -92,6 +95,7 @@ def test_tcp_port_zero(ipv6: bool):
 # -- nobody there ---------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(45)
 @pytest.mark.rfc("9293-EV-01", "9293-EV-02", "SEC-14")
 @BOTH
 def test_tcp_no_listener(ipv6: bool):
@@ -122,6 +126,7 @@ def expected_of_listener(flags: int) -> str:
     return "tcp_flags" if flags & parse_flags("FIN") else ""
 
 
+@pytest.mark.attack(45)
 @pytest.mark.rfc("9293-EV-03", "SEC-14")
 @BOTH
 def test_tcp_listen_not_syn_and_tcp_listen_bad_ack(ipv6: bool):
@@ -189,6 +194,7 @@ def test_tcp_half_open_full_for_want_of_memory(ipv6: bool):
     assert bench.engine.is_listening(80)
 
 
+@pytest.mark.attack(28)
 @pytest.mark.rfc("SEC-02")
 @BOTH
 def test_tcp_accept_full(ipv6: bool):
@@ -222,6 +228,7 @@ def test_tcp_table_full(ipv6: bool):
 # -- cookies ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(27)
 @pytest.mark.rfc("4987-02")
 @BOTH
 def test_tcp_cookie_bad(ipv6: bool):

@@ -52,6 +52,7 @@ def test_half_open_entries_of_all_listeners_are_bounded_together():
     assert bench.engine.counters()["half_open"] == 10
 
 
+@pytest.mark.attack(26)
 @pytest.mark.rfc("9293-MUST-22", "4987-04", "1122-10")
 @pytest.mark.parametrize("retries", [0, 1, 3, 5])
 def test_a_syn_ack_is_sent_again_with_back_off(retries: int):
@@ -133,6 +134,7 @@ def spoofed(bench: Bench, n: int) -> tuple[Address, int]:
     return ipaddress.ip_address(int(bench.own) + (n + 10 << 20)), 1024 + n % 60000
 
 
+@pytest.mark.attack(25)
 @pytest.mark.rfc("4987-02", "4987-03", "SEC-02")
 @BOTH
 def test_a_legitimate_client_gets_through_a_flood(ipv6: bool):
@@ -222,6 +224,7 @@ def test_cookies_of_two_stacks_differ():
     assert len(set(answers)) == 6
 
 
+@pytest.mark.attack(22)
 @pytest.mark.rfc("5961-09")
 def test_a_cookie_leaves_no_wide_acceptance():
     """Attack 22: after it, an ACK of bytes that were never sent is outside."""
@@ -326,3 +329,62 @@ def test_a_syn_for_time_wait_opens_only_where_somebody_listens(peer: Peer):
         assert peer.app.state == "TIME-WAIT"
     peer.advance(peer.engine.config.msl * 2)
     assert peer.app.state == "CLOSED"
+
+
+# -- a port that several share --------------------------------------------------------------------
+
+
+def sharing(count: int, **options: object) -> tuple[Bench, list[Connection]]:
+    bench = Bench(**options)
+    return bench, [bench.engine.listen(80, backlog=1000, share=True) for _ in range(count)]
+
+
+def whose(bench: Bench, listeners: list[Connection], ports: range) -> dict[int, int]:
+    """Which of the listeners a SYN from each port went to."""
+    found = {}
+    for port in ports:
+        before = [listener.info.half_open for listener in listeners]
+        bench.arrives(bench.syn(port))
+        after = [listener.info.half_open for listener in listeners]
+        (found[port],) = [n for n, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    return found
+
+
+@BOTH
+def test_connections_are_spread_over_those_who_share(ipv6: bool):
+    bench, listeners = sharing(4, ipv6=ipv6, syn_cookies=0)
+    taken = list(whose(bench, listeners, range(1000, 1400)).values())
+    assert all(60 < taken.count(n) < 140 for n in range(4))
+
+
+def test_one_who_leaves_moves_none_of_the_others():
+    """The same secrets, and one listener fewer: only its own connections go elsewhere."""
+    options = {"seed": 5, "syn_cookies": 0}
+    bench, listeners = sharing(3, **options)
+    all_there = whose(bench, listeners, range(1000, 1200))
+    bench, listeners = sharing(3, **options)
+    listeners[1].close()
+    without = whose(bench, [listeners[0], listeners[2]], range(1000, 1200))
+    assert {port for port, n in all_there.items() if n == 1}
+    for port, n in all_there.items():
+        if n != 1:
+            assert without[port] == (0 if n == 0 else 1)
+
+
+def test_the_handshake_goes_on_with_the_listener_it_began_with():
+    bench, (first,) = sharing(1, syn_cookies=0)
+    for port in range(1000, 1020):
+        bench.arrives(bench.syn(port))
+    second = bench.engine.listen(80, backlog=1000, share=True)
+    assert (first.info.half_open, second.info.half_open) == (20, 0)
+    first.close()  # its entries are reset, none changes sides
+    assert second.info.half_open == 0
+
+
+def test_all_or_none_share():
+    bench, _ = sharing(2)
+    with pytest.raises(EngineError, match="ADDRESS_IN_USE"):
+        bench.engine.listen(80)
+    bench.engine.listen(81)
+    with pytest.raises(EngineError, match="ADDRESS_IN_USE"):
+        bench.engine.listen(81, share=True)

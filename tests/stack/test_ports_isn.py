@@ -57,6 +57,7 @@ def test_ports_towards_one_destination_come_again_late_and_are_no_sequence():
     assert max(steps.values()) < 1000
 
 
+@pytest.mark.attack(42)
 @pytest.mark.rfc("6056-02", "6056-04")
 def test_ports_towards_other_destinations_tell_nothing():
     """Attack 42: the first port of 2000 destinations is spread over the whole range."""
@@ -69,6 +70,7 @@ def test_ports_towards_other_destinations_tell_nothing():
     assert near < 20
 
 
+@pytest.mark.attack(42)
 @pytest.mark.rfc("6056-04")
 def test_watching_one_destination_tells_nothing_of_another():
     """Attack 42: what the victim's connections add is not seen in the attacker's ports."""
@@ -208,6 +210,7 @@ def test_passive_opens_count_too():
     assert [(b - a) % 2**32 for a, b in zip(numbers, numbers[1:], strict=False)] == [250_000] * 2
 
 
+@pytest.mark.attack(1)
 @pytest.mark.rfc("9293-MUST-9", "6528-02", "9293-SEC-1")
 def test_other_names_are_unrelated():
     """Attack 1: tuples that differ in one bit; no step, no shared bits, spread over the space."""

@@ -158,6 +158,7 @@ def test_pure_acks_are_not_acked(peer: Peer):
     peer.gets_nothing(within=5)
 
 
+@pytest.mark.attack(44)
 @pytest.mark.rfc("SEC-13")
 def test_an_ack_war_dies(peer: Peer):
     """Attack 44: each answer to an unacceptable ACK is itself unacceptable to the other side."""

@@ -166,6 +166,7 @@ def test_an_orphan_in_fin_wait_2_ends(peer: Peer):
     assert peer.app.state == "CLOSED"
 
 
+@pytest.mark.attack(24)
 @pytest.mark.rfc("SEC-16")
 @pytest.mark.parametrize("state", ["FIN-WAIT-1", "LAST-ACK"])
 def test_an_orphan_with_a_closed_window_ends(peer: Peer, state: str):

@@ -87,6 +87,7 @@ def test_fin_beyond_the_window_is_cut(peer: Peer):
     assert peer.app.state == "CLOSE-WAIT"
 
 
+@pytest.mark.attack(37)
 def test_first_arrival_wins(peer: Peer):
     """Attack 37: what lies at an offset is never overwritten, queued or not."""
     peer.establish()

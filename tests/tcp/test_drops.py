@@ -66,6 +66,7 @@ def test_bad_packet(peer: Peer, why: str):
     assert peer.engine.memory == before
 
 
+@pytest.mark.attack(7)
 @pytest.mark.rfc("SEC-01", "SEC-04")
 @pytest.mark.parametrize("ipv6", [False, True], ids=["v4", "v6"])
 def test_every_truncation(peer: Peer, ipv6: bool):

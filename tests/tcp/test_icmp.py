@@ -53,6 +53,7 @@ def test_soft_errors_never_end_a_connection(peer: Peer, kind: int, code: int, st
     assert peer.app.state == state
 
 
+@pytest.mark.attack(40)
 @pytest.mark.rfc("5927-02", "9293-SHLD-26")
 @pytest.mark.parametrize(("kind", "code"), V4_HARD)
 def test_hard_errors_are_soft_once_established(peer: Peer, kind: int, code: int):

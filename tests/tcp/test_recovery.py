@@ -81,6 +81,7 @@ def test_slow_start_sends_two_for_one(peer: Peer):
     assert peer.app.info.cwnd == 15 * MSS
 
 
+@pytest.mark.attack(43)
 @pytest.mark.rfc("5681-07", "3465-01")
 def test_split_acks_gain_nothing(peer: Peer):
     """Attack 43: a hundred ACKs of ten bytes each are worth one segment."""

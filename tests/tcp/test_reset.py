@@ -13,6 +13,7 @@ def challenges(peer: Peer) -> int:
     return len(got)
 
 
+@pytest.mark.attack(19)
 @pytest.mark.rfc("5961-01", "5961-02", "5961-03")
 @pytest.mark.parametrize("offset", [-100_000, -1, 1, 2, 100, 30_000, 60_000])
 def test_only_the_exact_number_resets(peer: Peer, offset: int):
@@ -63,6 +64,7 @@ def test_a_syn_never_resets(peer: Peer, offset: int):
     assert peer.app.state == "ESTABLISHED"
 
 
+@pytest.mark.attack(21, 22)
 @pytest.mark.rfc("5961-06", "SEC-13")
 @pytest.mark.parametrize(("offset", "taken"), [(1, False), (0, True), (-5, True), (-70_000, False)])
 def test_data_needs_a_believable_ack(peer: Peer, offset: int, taken: bool):
@@ -100,6 +102,7 @@ def test_challenges_are_limited_per_second(peer: Peer):
     assert challenges(peer) == 1
 
 
+@pytest.mark.attack(18)
 @pytest.mark.rfc("5961-08")
 def test_one_connections_limit_is_not_anothers(peer: Peer):
     """Attack 18, CVE-2016-5696: a shared budget tells of other connections."""
@@ -136,6 +139,7 @@ def test_no_reset_answers_a_reset(peer: Peer):
         peer.gets_nothing()
 
 
+@pytest.mark.attack(45)
 @pytest.mark.rfc("9293-EV-01", "9293-EV-02", "9293-EV-03", "SEC-13")
 @pytest.mark.parametrize("state", ["CLOSED", "LISTEN", "ESTABLISHED", "TIME-WAIT"])
 def test_flag_soup(peer: Peer, state: str):

@@ -41,6 +41,7 @@ def test_the_clock_runs_with_time(peer: Peer):
     assert max(ticks) - min(ticks) < 0.2
 
 
+@pytest.mark.attack(32)
 @pytest.mark.rfc("7323-23")
 def test_offsets_differ_between_connections(peer: Peer):
     """Attack 32: or they would tell how long the machine has been up."""
@@ -116,6 +117,7 @@ def test_the_echo_when_a_segment_is_missing(peer: Peer):
     assert peer.gets("ACK", ack=4).ts[1] == 2010
 
 
+@pytest.mark.attack(31)
 @pytest.mark.rfc("7323-15", "SEC-13")
 @pytest.mark.parametrize("seq", [100_000_000, -100])
 def test_outsiders_cannot_poison_it(peer: Peer, seq: int):

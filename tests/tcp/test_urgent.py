@@ -58,6 +58,7 @@ def test_how_much_is_urgent_can_be_learned(peer: Peer):
     assert left == [4, 3, 2, 1, 0, 0]
 
 
+@pytest.mark.attack(2)
 @pytest.mark.rfc("SEC-05")
 @pytest.mark.parametrize("flags", ["URG,ACK", "URG,SYN", "URG,FIN,ACK", "URG,PSH,ACK"])
 @pytest.mark.parametrize("urgent", [0, 1, 2, 0x7FFF, 0x8000, 0xFFFF])

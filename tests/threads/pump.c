@@ -58,7 +58,7 @@ int main(void)
     ut_stack *a = stack_on(la, 1), *b = stack_on(lb, 2);
     ut_handle listener, client, server = 0;
     ut_endpoint any = {.port = 80}, local, remote;
-    CHECK(ut_listen(b, &any, 8, now(), &listener) == 0);
+    CHECK(ut_listen(b, &any, 8, 0, now(), &listener) == 0);
     ut_endpoint to = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 2}, .port = 80}, from = {.port = 0};
     CHECK(ut_connect(a, &from, &to, now(), &client) == 0);
     for (size_t i = 0; i < sizeof data; i++)

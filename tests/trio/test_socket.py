@@ -314,3 +314,18 @@ async def test_is_readable_and_the_descriptor_agree():
             listener.close()
         server.close()
         assert server.is_readable(), "a closed connection is not to be reused"
+
+
+@on_trio
+async def test_reuseport_shares_a_port():
+    async with net() as both:
+        socks = [make(both.b) for _ in range(2)]
+        for sock in socks:
+            sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEPORT, 1)
+            await sock.bind((B4, socks[0].getsockname()[1]))
+            sock.listen()
+        alone = make(both.b)
+        with raises(errno.EADDRINUSE):
+            await alone.bind(socks[0].getsockname())
+        for sock in [*socks, alone]:
+            sock.close()

@@ -24,6 +24,12 @@ def _plain(value: int) -> int:
     return value
 
 
+def _seconds(value: int) -> int:
+    if not 1 <= value <= 32767:  # the kernel's bounds
+        raise OSError(errno.EINVAL, f"{value} is not between 1 and 32767 seconds")
+    return value * 1000
+
+
 # The engine's own: (option, what a program gives -> ours, ours -> what it sees).
 _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int]]] = {
     (TCP, socket.TCP_NODELAY): (StreamOption.NODELAY, lambda v: int(v != 0), _plain),
@@ -32,6 +38,10 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
         lambda v: v * 1_000_000 if v else (1 << 63) - 1,  # 0: the kernel's default, here: none
         lambda v: min(v // 1_000_000, 0x7FFFFFFF),
     ),
+    (SOL, socket.SO_KEEPALIVE): (StreamOption.KEEPALIVE, lambda v: int(v != 0), _plain),
+    (TCP, socket.TCP_KEEPIDLE): (StreamOption.KEEPALIVE_IDLE, _seconds, lambda v: v // 1000),
+    (TCP, socket.TCP_KEEPINTVL): (StreamOption.KEEPALIVE_INTERVAL, _seconds, lambda v: v // 1000),
+    (TCP, socket.TCP_KEEPCNT): (StreamOption.KEEPALIVE_COUNT, _plain, _plain),
     (SOL, socket.SO_SNDBUF): (StreamOption.SND_LIMIT, _plain, _plain),
     (SOL, socket.SO_RCVBUF): (StreamOption.RCV_LIMIT, _plain, _plain),
     (IP, socket.IP_TTL): (StreamOption.TTL, _plain, _plain),
@@ -41,17 +51,15 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
 }
 _LIMITS = (StreamOption.SND_LIMIT, StreamOption.RCV_LIMIT)
 
-# Taken, told back, without effect: what frameworks set on every socket and means nothing here.
+REUSEPORT: Key = (SOL, socket.SO_REUSEPORT)
+# Taken and told back. Listening asks for SO_REUSEPORT; the others, which frameworks set on every
+# socket, mean nothing here.
 REMEMBERED: dict[Key, int] = {
     (SOL, socket.SO_REUSEADDR): 0,
-    (SOL, socket.SO_REUSEPORT): 0,
-    (SOL, socket.SO_KEEPALIVE): 0,
+    REUSEPORT: 0,
     (SOL, socket.SO_OOBINLINE): 0,
     (SOL, socket.SO_PRIORITY): 0,
     (SOL, SO_INCOMING_CPU): -1,
-    (TCP, socket.TCP_KEEPIDLE): 7200,
-    (TCP, socket.TCP_KEEPINTVL): 75,
-    (TCP, socket.TCP_KEEPCNT): 9,
     (TCP, socket.TCP_QUICKACK): 1,
     (TCP, socket.TCP_CORK): 0,
     (TCP, socket.TCP_DEFER_ACCEPT): 0,

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from usertcp.asyncio import _sendfile
 from usertcp.asyncio._connecting import connect_socket
 from usertcp.asyncio._opening import LoopStack
+from usertcp.asyncio._options import REUSEPORT
 from usertcp.asyncio._resolving import resolve
 from usertcp.asyncio._socket import Socket
 from usertcp.asyncio._tokens import Tokens, is_kernel_tcp
@@ -100,6 +101,7 @@ class SockCalls(_Base):
             made.attach(stack)
             if token.family == socket.AF_INET6:
                 made.set_only_v6(token.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+            made.setsockopt(*REUSEPORT, token.getsockopt(*REUSEPORT))
             made.bind(token.getsockname())
             made.listen(backlog)
         except OSError as exc:

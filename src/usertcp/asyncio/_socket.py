@@ -26,7 +26,7 @@ from usertcp.asyncio._calls import (
 )
 from usertcp.asyncio._descriptorless import blocking_error, closed_error
 from usertcp.asyncio._names import Name
-from usertcp.asyncio._options import Key
+from usertcp.asyncio._options import REUSEPORT, Key
 from usertcp.asyncio._socket_state import SocketState
 
 if TYPE_CHECKING:
@@ -188,8 +188,9 @@ class Socket(SocketState):
         self, stack: "Stack", addresses: list[bytes], port: int
     ) -> tuple[list[Endpoint], int]:
         engine, now, ends = stack.engine, stack.driver.now(), list[Endpoint]()
+        share = bool(_socket_options.remembered(self, REUSEPORT))
         for packed in addresses:
-            code, handle = engine.listen(packed, port, self._backlog, now)
+            code, handle = engine.listen(packed, port, self._backlog, now, share=share)
             if code < 0:
                 for end in ends:
                     end.close(now)

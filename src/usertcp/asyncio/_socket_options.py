@@ -20,6 +20,10 @@ _LINGER: Key = (SOL, socket.SO_LINGER)
 _CONGESTION: Key = (TCP, _options.TCP_CONGESTION)
 _WITHOUT_CONNECTION = {
     (TCP, socket.TCP_NODELAY): 1,
+    (SOL, socket.SO_KEEPALIVE): 0,
+    (TCP, socket.TCP_KEEPIDLE): 7200,
+    (TCP, socket.TCP_KEEPINTVL): 75,
+    (TCP, socket.TCP_KEEPCNT): 9,
     (SOL, socket.SO_SNDBUF): 0,
     (SOL, socket.SO_RCVBUF): 0,
     (_options.IP, socket.IP_TTL): 64,

@@ -30,7 +30,8 @@ SECOND = 1_000_000_000
 _BUDGET = 64
 OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
-    "dscp": 7, "snd_lowat": 8, "rto_min": 9, "congestion": 20,
+    "dscp": 7, "snd_lowat": 8, "keepalive": 9, "keepalive_idle": 10, "keepalive_interval": 11,
+    "keepalive_count": 12, "rto_min": 13, "congestion": 20,
 }  # fmt: skip
 
 
@@ -163,8 +164,10 @@ class EngineHarness:
         _check(code)
         return Connection(self, handle)
 
-    def listen(self, port: int, *, host: str = "", backlog: int = 16) -> Connection:
-        code, handle = self.raw.listen(_packed(host), port, backlog, self.now)
+    def listen(
+        self, port: int, *, host: str = "", backlog: int = 16, share: bool = False
+    ) -> Connection:
+        code, handle = self.raw.listen(_packed(host), port, backlog, self.now, share=share)
         _check(code)
         return Connection(self, handle)
 

@@ -20,7 +20,7 @@ PORT_TRIES = 50
 class Claim:
     """A bound name; given back when its socket is closed or forgotten."""
 
-    __slots__ = ("__weakref__", "addresses", "is_listening", "packed", "port", "reuse")
+    __slots__ = ("__weakref__", "addresses", "is_listening", "packed", "port", "reuse", "share")
 
     def __init__(self, packed: bytes, addresses: list[bytes], *, reuse: bool) -> None:
         self.packed = packed
@@ -28,10 +28,14 @@ class Claim:
         """What the engine must listen on for it."""
         self.port = 0
         self.reuse = reuse
+        self.share = False
+        """The port with others that do (SO_REUSEPORT)."""
         self.is_listening = False
 
     def conflicts(self, other: "Claim", port: int) -> bool:
         if other is self or other.port != port:
+            return False
+        if self.share and other.share:
             return False
         if self.reuse and other.reuse and not other.is_listening:
             return False
@@ -76,7 +80,7 @@ def choose_port(stack: Stack, claim: Claim, port: int) -> None:
         wanted = port or _free_port(stack, claim.addresses[0])
         if any(claim.conflicts(other, wanted) for other in claims):
             continue
-        code = _try(stack, claim.addresses, wanted)
+        code = _try(stack, claim, wanted)
         if code < 0 and port != 0:
             raise system_error(code)
         if code >= 0:
@@ -112,10 +116,10 @@ def _free_port(stack: Stack, packed: bytes) -> int:
     return port
 
 
-def _try(stack: Stack, addresses: list[bytes], port: int) -> int:
+def _try(stack: Stack, claim: Claim, port: int) -> int:
     engine, now = stack.engine, stack.driver.now()
-    for packed in addresses:
-        code, handle = engine.listen(packed, port, 1, now)
+    for packed in claim.addresses:
+        code, handle = engine.listen(packed, port, 1, now, share=claim.share)
         if code < 0:
             return code
         engine.close(handle, now)

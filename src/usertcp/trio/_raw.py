@@ -25,6 +25,7 @@ from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
     REUSEADDR,
+    REUSEPORT,
     TCP_NOTSENT_LOWAT,
     V6ONLY,
     Options,
@@ -184,6 +185,7 @@ class SocketState(socket.socket):
             raise refuse(errno.EINVAL)
         reuse = bool(self.options.remembered.get(REUSEADDR))
         claim = _ports.bind_address(self.stack, packed, v6only=v6only, reuse=reuse)
+        claim.share = bool(self.options.remembered.get(REUSEPORT))
         if port or not self.options.remembered.get(BIND_NO_PORT):
             _ports.choose_port(self.stack, claim, port)
         self._claim = claim
@@ -209,7 +211,9 @@ class SocketState(socket.socket):
         _ports.listens(self.stack, claim)
         most = MAX_BACKLOG if backlog < 0 else min(backlog, MAX_BACKLOG)
         for packed in claim.addresses:
-            code, handle = self.engine.listen(packed, claim.port, most, self.driver.now())
+            code, handle = self.engine.listen(
+                packed, claim.port, most, self.driver.now(), share=claim.share
+            )
             if code < 0:
                 self._close_ends()
                 claim.is_listening = False

@@ -18,7 +18,7 @@ import trio
 
 from usertcp._address import is_loopback, pack_text
 from usertcp._bypass import BYPASS
-from usertcp._sockopts import REUSEADDR, V6ONLY, refuse
+from usertcp._sockopts import REUSEADDR, REUSEPORT, V6ONLY, refuse
 from usertcp.trio._names import present
 from usertcp.trio._raw_io import RawSocket
 from usertcp.trio._socket import TCPSocket
@@ -117,7 +117,8 @@ def _in_place_of(stack: "Stack", token: socket.socket) -> RawSocket:
     try:
         if token.family == AF_INET6:
             made.setsockopt(*V6ONLY, token.getsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY))
-        made.setsockopt(*REUSEADDR, token.getsockopt(*REUSEADDR))
+        for option in (REUSEADDR, REUSEPORT):
+            made.setsockopt(*option, token.getsockopt(*option))
         name = token.getsockname()
         if name[1]:
             made.bind(_on_the_stack(stack, token.family, name))
