@@ -34,6 +34,8 @@ void pool_init(struct pool *p, struct alloc *a, uint32_t object_size, uint32_t s
 void pool_fini(struct pool *p);
 /* The object, its index in *index; NULL when max_objects are in use or memory is out. */
 void *pool_get(struct pool *p, uint32_t *index);
+/* The same, not zeroed: for large objects that say themselves how much of them is meant. */
+void *pool_take(struct pool *p, uint32_t *index);
 void pool_put(struct pool *p, uint32_t index);
 /* The object of an index; NULL when the index was never handed out (a freed one still answers:
  * whoever hands out handles checks the generation kept in the object). */

@@ -73,6 +73,9 @@ void conn_add_up(struct totals *sum, const struct tcb *t)
     sum->fast_recoveries += t->fast_recoveries;
     sum->dup_acks_in += t->dup_acks_in;
     sum->challenge_acks += t->challenge_acks;
+    sum->tlp_probes += t->tlp_probes;
+    sum->spurious_retransmits += t->dsacks_in;
+    sum->spurious_recoveries += t->undos;
 }
 
 /* Nobody hears it under its name any more. */

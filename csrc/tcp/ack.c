@@ -4,8 +4,10 @@
  */
 #include "tcp/arrive.h"
 #include "tcp/options.h"
+#include "tcp/rate.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
+#include "tcp/sent.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
@@ -24,7 +26,8 @@ static struct tcp_verdict ack_in_syn_received(struct tcb *t, const struct arriva
     t->snd_wl2 = seg->ack;
     t->syn_queued = false;
     if (t->rtt.timed_since != TIME_NEVER)
-        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, a->now), p->rto_min, p->rto_max);
+        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, a->now), a->now, t->rto_min,
+                      p->rto_max);
     t->rtt.timed_since = TIME_NEVER;
     t->rtt.backoff = 0;
     timers_stop_rexmt(t);
@@ -56,7 +59,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     } else {
         return;
     }
-    rtt_on_sample(&t->rtt, sample, p->rto_min, p->rto_max);
+    rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
+    t->rack.tlp_sampled = true;
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
@@ -69,33 +73,63 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
 }
 
-/* Snd.una moves: data, and the FIN last. */
-static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
+/* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
+ * cwnd to it (cc.h). */
+static void ack_tell_cc(struct tcb *t, const struct tcp_news *n, uint32_t flight)
 {
+    if (t->recovery_mode == RECOVERY_FAST && !cc_owns_cwnd(&t->cc))
+        return;
     struct cc_ack told = {
-        .now = a->now,
-        .acked = acked,
-        .flight = tcb_flight(t),
+        .now = n->now,
+        .srtt = t->rtt.srtt,
+        .una = tcb_una_offset(t),
+        .nxt = tcb_nxt_offset(t),
+        .acked = n->acked,
+        .delivered = n->delivered,
+        .flight = flight,
         .mss = t->snd_mss - options_data_length(t),
         .was_cwnd_limited = t->was_cwnd_limited,
     };
+    struct rate_sample sample;
+    if (t->cc.wants_log)
+        told.rtt = sent_rtt(t, n->now);
+    if (cc_wants_rate(&t->cc)) {
+        told.pipe = recovery_pipe(t);
+        rate_sample_take(t, n->delivered, n->now, &sample);
+        told.rate = &sample;
+        told.lost = (uint32_t)sample.newly_lost;
+    }
+    cc_on_ack(&t->cc, &told);
+}
+
+/* Snd.una moves: data, and the FIN last. */
+static void ack_new(struct tcb *t, const struct arrival *a, struct tcp_news *news)
+{
+    uint32_t acked = news->acked, flight = tcb_flight(t);
     t->snd_una = a->seg->ack;
     uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
     data = u32_min(data, sendq_held(&t->sendq));
     sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
-    sack_advance(t);
+    sack_advance(t, news);
     if (t->sack_ok && a->seg->opt.sack_count > 0)
-        sack_update(t, &a->seg->opt);
+        sack_update(t, news);
     ack_take_sample(t, a);
-    if (t->recovery_mode != RECOVERY_FAST)
-        t->cc.ops->on_ack(&t->cc, &told);
+    if (t->log != NULL)
+        sent_advance(t, tcb_una_offset(t));
+    ack_tell_cc(t, news, flight);
+    if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
+        sent_forget(t);
     t->was_cwnd_limited = false;
-    recovery_on_ack(t, acked, a->now);
+    recovery_on_ack(t, news);
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
-    if (tcb_flight(t) == 0)
+    if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
-    else if (t->snd_wnd > 0)
-        timers_restart_rexmt(t, a->now); /* RFC 6298 5.3 */
+        sendlog_clear(&t->sendlog);
+    } else {
+        sendlog_acked(&t->sendlog, t->snd_una);
+        if (t->snd_wnd > 0)
+            timers_restart_rexmt(t, a->now); /* RFC 6298 5.3 */
+    }
     ack_tell_user(t, a);
 }
 
@@ -139,14 +173,20 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
 }
 
 /* The same ACK again, with or without news of what arrived beyond it. */
-static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
+static void ack_again(struct tcb *t, const struct arrival *a, struct tcp_news *news,
+                      bool window_changed)
 {
-    bool reports = t->sack_ok && a->seg->opt.sack_count > 0;
-    bool news = reports && sack_update(t, &a->seg->opt);
+    if (t->sack_ok && a->seg->opt.sack_count > 0)
+        sack_update(t, news);
+    news->duplicate = is_duplicate(t, a, window_changed);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
-    if (news || (!t->sack_ok && is_duplicate(t, a, window_changed))) {
-        t->dup_acks_in++;
-        recovery_on_dup_ack(t, news, a->now);
+    bool counts = news->sacked || (!t->sack_ok && news->duplicate);
+    t->dup_acks_in += counts;
+    if (news->delivered > 0 && cc_wants_rate(&t->cc))
+        ack_tell_cc(t, news, tcb_flight(t));
+    if (counts || news->has_dsack || t->rack.tlp_out || t->recovery_mode == RECOVERY_RTO) {
+        recovery_on_ack(t, news);
+        timers_choose_rexmt(t, a->now);
     }
 }
 
@@ -195,10 +235,11 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
         return verdict_continue(); /* an old one: its text may still be good */
     uint32_t acked = seq_len(seg->ack, t->snd_una);
     bool window_changed = window_take(t, seg->seq, seg->ack, seg->wnd);
+    struct tcp_news news = {.seg = seg, .now = a->now, .una = tcb_una_offset(t), .acked = acked};
     if (acked > 0)
-        ack_new(t, a, acked);
+        ack_new(t, a, &news);
     else
-        ack_again(t, a, window_changed);
+        ack_again(t, a, &news, window_changed);
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);
 }

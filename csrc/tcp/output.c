@@ -7,11 +7,13 @@
 #include "tcp/output.h"
 
 #include "tcp/options.h"
+#include "tcp/pace.h"
+#include "tcp/rack.h"
 #include "tcp/recovery.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/tlp.h"
 #include "tcp/window.h"
-
-static uint64_t nxt_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_nxt); }
 
 static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
 
@@ -31,6 +33,8 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_o
     out->seg.data = NULL;
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);
+    t->dsacks_out += t->dsack_due;
+    t->dsack_due = false; /* 2883-02: each is reported once */
     out->data.len[0] = out->data.len[1] = 0;
     out->mss = (uint16_t)mss_now(t);
     t->ack_now = false;
@@ -82,22 +86,35 @@ static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
     return true;
 }
 
-static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+static void send_again(struct tcb *t, ns_t now, const struct range *run, struct tcp_out *out)
 {
-    struct range run;
-    uint32_t mss = mss_now(t);
-    if (!recovery_next(t, mss, limit, &run))
-        return false;
-    uint64_t data_end = u64_min(run.hi, t->sendq.end);
-    uint32_t len = run.lo < data_end ? (uint32_t)(data_end - run.lo) : 0;
-    bool fin = t->fin_sent && run.hi > t->sendq.end;
-    fill(t, now, tcb_snd_seq(t, run.lo), fin ? TCP_FIN : 0, out);
-    carry(t, run.lo, len, out);
-    recovery_sent(t, &run);
+    uint64_t data_end = u64_min(run->hi, t->sendq.end);
+    uint32_t len = run->lo < data_end ? (uint32_t)(data_end - run->lo) : 0;
+    bool fin = t->fin_sent && run->hi > t->sendq.end;
+    fill(t, now, tcb_snd_seq(t, run->lo), fin ? TCP_FIN : 0, out);
+    carry(t, run->lo, len, out);
+    recovery_sent(t, run, now);
+    if (t->log != NULL)
+        sent_note_again(t, run->lo, run->hi, now);
+    pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
     t->last_sent = now;
-    timers_start_rexmt(t, now);
+    if (run->lo == tcb_una_offset(t))
+        timers_restart_rexmt(t, now); /* 6298-09 (MUST): an RTO from the last sending of it */
+    else
+        timers_start_rexmt(t, now);
+}
+
+static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    struct range run;
+    if (t->recovery_mode == RECOVERY_NONE && !t->rexmt_now)
+        return false;
+    uint32_t mss = mss_now(t), room = t->rexmt_now ? UINT32_MAX : pace_room(t, mss, now);
+    if (room == 0 || !recovery_next(t, mss, u32_min(limit, room), &run))
+        return false;
+    send_again(t, now, &run, out);
     return true;
 }
 
@@ -133,8 +150,10 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
 
 static void restart_after_idle(struct tcb *t, ns_t now)
 {
-    if (tcb_flight(t) == 0 && t->last_sent != 0 && time_between(t->last_sent, now) > t->rtt.rto)
-        t->cc.ops->on_idle(&t->cc, t->snd_mss - options_data_length(t)); /* RFC 5681 4.1 */
+    if (tcb_flight(t) != 0 || t->last_sent == 0 || now <= t->last_sent)
+        return;
+    struct cc_loss state = {now, 0, t->snd_mss - options_data_length(t)};
+    cc_on_idle(&t->cc, &state, now - t->last_sent, t->rtt.rto); /* RFC 5681 4.1 */
 }
 
 static void send_fin(struct tcb *t)
@@ -149,13 +168,18 @@ static void send_fin(struct tcb *t)
 /* Sends `len` new bytes from snd_nxt, and the FIN with them. */
 static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
 {
-    uint64_t lo = nxt_offset(t);
+    uint64_t lo = tcb_nxt_offset(t);
     fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
     carry(t, lo, len, out);
     if (t->rtt.timed_since == TIME_NEVER && t->recovery_mode == RECOVERY_NONE && !t->probe_now) {
         t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
         t->rtt.timed_seq = t->snd_nxt;
     }
+    if (t->rack_on)
+        sendlog_sent(&t->sendlog, t->snd_nxt, now, rack_quantum(t)); /* RFC 8985 6.1 */
+    recovery_sent_new(t, len);
+    if (t->cc.wants_log)
+        sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
     if (fin)
         send_fin(t);
@@ -164,12 +188,14 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);
-    uint32_t mss = mss_now(t);
-    uint32_t len = avail > 0 ? sendable(t, avail, mss, limit) : 0;
+    uint32_t mss = mss_now(t), room = pace_room(t, mss, now);
+    uint32_t len = avail > 0 ? sendable(t, avail, mss, u32_min(limit, room)) : 0;
+    if (room == 0 && len > 0)
+        return false; /* the pace deadline runs */
     bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
     if (len == 0 && !fin) {
         if (tcb_flight(t) == 0 && t->rexmt_kind == REXMT_NONE)
@@ -178,19 +204,45 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
     }
     send_new(t, now, len, fin, out);
     t->probe_now = false;
+    pace_sent(t, len, now);
     timers_start_rexmt(t, now); /* RFC 6298 5.1 */
+    return true;
+}
+
+/* TLP_send_probe() of RFC 8985 7.3 (8985-15): new data if there is some and the peer takes it, else
+ * the last segment again. cwnd is not asked: there is one probe at most. */
+static bool output_tail_probe(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    t->rack.tlp_now = false;
+    if (tcb_flight(t) == 0 || t->recovery_mode != RECOVERY_NONE)
+        return false;
+    uint32_t mss = mss_now(t), usable = usable_window(t);
+    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+    uint32_t len = u32_min(avail, mss);
+    bool fin = fin_is_due(t) && len == avail && usable > len;
+    bool resent = usable < len || (len == 0 && !fin);
+    if (resent) {
+        struct range last = tlp_last(t, mss);
+        send_again(t, now, &last, out);
+    } else {
+        send_new(t, now, len, fin, out);
+    }
+    tlp_sent(t, resent);
+    timers_restart_rexmt(t, now); /* 8985-16 (MUST) */
     return true;
 }
 
 /* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
 static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
-    bool unsent = !t->fin_sent && t->sendq.end > nxt_offset(t);
+    bool unsent = !t->fin_sent && t->sendq.end > tcb_nxt_offset(t);
     if (tcb_flight(t) > 0) {
         uint64_t una = tcb_snd_offset(t, t->snd_una);
         bool fin = una == t->sendq.end;
         fill(t, now, t->snd_una, fin ? TCP_FIN : 0, out);
         carry(t, una, fin ? 0 : 1, out);
+        if (t->log != NULL)
+            sent_note_again(t, una, una + 1, now);
         t->retransmits++;
     } else if (unsent || fin_is_due(t)) {
         send_new(t, now, unsent ? 1 : 0, !unsent, out);
@@ -209,6 +261,8 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
     if (t->state != TCP_TIME_WAIT) {
+        if (t->rack.tlp_now && output_tail_probe(t, now, out))
+            return true;
         if (output_again(t, now, limit, out) || output_new(t, now, limit, out))
             return true;
         if (t->probe_now && output_probe(t, now, out))
@@ -229,9 +283,9 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
 bool tcp_output_is_due(const struct tcb *t)
 {
     if (t->ack_now || t->syn_queued || t->probe_now || t->keepalive_now || t->rexmt_now ||
-        fin_is_due(t))
+        t->rack.tlp_now || fin_is_due(t))
         return true;
     if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
         return false;
-    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > nxt_offset(t));
+    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > tcb_nxt_offset(t));
 }

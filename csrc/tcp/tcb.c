@@ -5,6 +5,7 @@
 #include "tcp/tcb.h"
 
 #include "tcp/options.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
 
@@ -13,7 +14,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     const struct tcp_params *p = &env->params;
     memset(t, 0, sizeof *t);
     t->env = env;
-    t->trouble_index = POOL_NONE;
+    t->trouble_index = t->log_index = POOL_NONE;
     t->iss = t->snd_una = t->snd_nxt = t->snd_up = start->iss;
     t->fin_seq = t->last_ack_sent = start->iss;
     t->path = start->path;
@@ -25,15 +26,18 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->quick_acks = p->quick_acks;
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
+    t->pace_deadline = TIME_NEVER;
     t->rexmt_since = TIME_NEVER;
     t->rto_una = UINT64_MAX;
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
     t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
     t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
-    t->cc.ops = cc_all[0];
-    t->cc.ops->init(&t->cc, t->snd_mss);
+    cc_init(&t->cc, env->cc.standard, &env->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
+    t->rto_min = p->rto_min;
+    t->rack.reo_wnd_mult = 1;
+    t->rack.tlp_sampled = true;
     keepalive_init(&t->keepalive);
 }
 
@@ -43,6 +47,8 @@ void tcb_fini(struct tcb *t)
     timers_stop_all(t);
     sendq_free_all(&t->sendq, &t->env->snd_rings);
     reasm_free_all(&t->reasm, &t->env->rcv_rings);
+    cc_fini(&t->cc);
+    sent_forget(t);
     if (t->trouble != NULL) {
         pool_put(&t->env->trouble, t->trouble_index);
         t->trouble = NULL;
@@ -59,8 +65,10 @@ struct tcp_trouble *tcb_trouble(struct tcb *t)
 
 void tcb_trouble_release(struct tcb *t)
 {
-    if (t->trouble == NULL || !ranges_is_empty(&t->trouble->runs) ||
-        !ranges_is_empty(&t->trouble->sacked))
+    const struct tcp_trouble *o = t->trouble;
+    if (o == NULL || !ranges_is_empty(&o->runs) || !ranges_is_empty(&o->sacked))
+        return;
+    if (t->recovery_mode != RECOVERY_NONE || o->resent.count != 0 || o->may_undo)
         return;
     pool_put(&t->env->trouble, t->trouble_index);
     t->trouble = NULL;
@@ -76,6 +84,14 @@ void tcb_check(const struct tcb *t)
         UT_CHECK(seq_leq(t->rcv_nxt, t->rcv_adv) || t->fin_received);
     if (tcp_state_is_synchronized(t->state) && t->state != TCP_TIME_WAIT && tcb_flight(t) > 0)
         UT_CHECK(t->rexmt_deadline != TIME_NEVER && t->rexmt_kind != REXMT_NONE);
+    sent_check(t);
+    if (t->trouble != NULL) {
+        ranges_check(&t->trouble->lost);
+        resent_check(&t->trouble->resent);
+        for (uint32_t i = 0; i < t->trouble->lost.count; i++)
+            UT_CHECK(!ranges_touches(&t->trouble->sacked, t->trouble->lost.run[i].lo,
+                                     t->trouble->lost.run[i].hi));
+    }
     sendq_check(&t->sendq);
     reasm_check(&t->reasm, t->trouble ? &t->trouble->runs : NULL);
     (void)t;

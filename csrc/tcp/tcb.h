@@ -11,7 +11,8 @@
  *   3. rcv_nxt never passes rcv_adv, the right edge offered; rcv_adv never moves left
  *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is
  * closed and nothing is in flight: then kind PERSIST
- *   5. trouble exists while something is out of order or SACKed
+ *   5. trouble exists while something is out of order or SACKed, while a recovery lasts, and while
+ * one may yet prove spurious
  *
  * Stream offsets (64 bits, see sendq.h and reasm.h) do the bookkeeping; sequence numbers (32 bits)
  * are what the wire says.
@@ -23,7 +24,9 @@
 #include "tcp/env.h"
 #include "tcp/keepalive.h"
 #include "tcp/reasm.h"
+#include "tcp/resent.h"
 #include "tcp/rtt.h"
+#include "tcp/sendlog.h"
 #include "tcp/sendq.h"
 #include "tcp/seq.h"
 
@@ -37,7 +40,14 @@ enum tcp_event {
     TCP_EV_ALL_SENT = 64,
 };
 
-enum tcp_rexmt_kind { REXMT_NONE, REXMT_DATA, REXMT_PERSIST };
+/* RFC 8985 8: these exclude each other. */
+enum tcp_rexmt_kind {
+    REXMT_NONE,
+    REXMT_DATA,    /* RTO, RFC 6298 */
+    REXMT_PERSIST, /* RFC 9293 3.8.6.1 */
+    REXMT_PROBE,   /* PTO, RFC 8985 7.2 */
+    REXMT_REORDER, /* RFC 8985 6.2 step 5 */
+};
 
 enum tcp_recovery_mode {
     RECOVERY_NONE,
@@ -45,20 +55,68 @@ enum tcp_recovery_mode {
     RECOVERY_RTO,  /* after a time-out, until recovery_point is passed */
 };
 
-/* What only a connection with losses or reordering needs; from env->trouble. */
+/* What only a connection with losses or reordering needs; from env->trouble. Offsets are stream
+ * offsets. */
 struct tcp_trouble {
     struct ranges runs;   /* received out of order: reasm.h */
     struct ranges sacked; /* reported by the peer: sack.h */
     uint64_t recent[4];   /* an offset in each run reported, the newest first (RFC 2018 4) */
     uint32_t recent_count;
+
+    /* rack.h */
+    struct ranges lost;   /* to be sent again; nothing of it is SACKed */
+    struct resent resent; /* sent again already */
+    ns_t rack_at;         /* RACK.xmit_ts; 0 = nothing was delivered since this record began */
+    ns_t rack_rtt;        /* RACK.rtt */
+    uint64_t rack_end;    /* RACK.end_seq */
+    uint64_t fack;        /* RACK.fack */
+    ns_t reorder_due;     /* when the reordering timer fires; 0 = it does not run */
+
+    /* prr.h */
+    uint64_t prr_delivered, prr_out;
+    uint32_t recover_fs; /* 0 = PRR is not at work */
+
+    /* undo.h */
+    uint32_t first_ts;    /* TSval of the first retransmission, while has_first_ts */
+    uint64_t undo_from;   /* SND.UNA when the episode began */
+    uint64_t undo_to;     /* SND.NXT then: what is acknowledged beyond ends the hope of an undo */
+    uint32_t undo_rexmit; /* bytes sent again that no D-SACK has answered */
+    uint8_t frto;         /* enum frto_step */
+    bool may_undo, has_first_ts, wants_first_ts;
+    bool rack_again; /* rack_at is that of a retransmission */
+};
+
+/* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). */
+struct tcp_rack {
+    seq32 dsack_round; /* while has_dsack_round */
+    seq32 tlp_end;     /* while tlp_out */
+    uint8_t reo_wnd_mult, reo_wnd_persist;
+    bool reordering_seen : 1, has_dsack_round : 1;
+    bool tlp_out : 1;     /* a probe is on its way: TLP.end_seq */
+    bool tlp_resent : 1;  /* TLP.is_retrans */
+    bool tlp_sampled : 1; /* the RTT was measured since the last probe */
+    bool tlp_now : 1;     /* a probe is due */
+};
+
+/* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
+struct tcp_rate {
+    uint64_t delivered; /* bytes the peer has, SACKed or acknowledged, each time it got them */
+    uint64_t lost;      /* bytes counted as lost, each time */
+    uint64_t
+        app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
+    uint64_t lost_told; /* `lost` at the last sample */
+    ns_t delivered_at;  /* when `delivered` last grew */
+    ns_t first_sent_at; /* when the run delivered last had left: the send side of a sample begins */
 };
 
 struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
     uint32_t trouble_index;
-    uint8_t state;  /* enum tcp_state; tcp_set_state only */
-    uint8_t events; /* enum tcp_event, not yet told */
+    uint32_t log_index;
+    struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
+    uint8_t state;        /* enum tcp_state; tcp_set_state only */
+    uint8_t events;       /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
     uint8_t rexmt_kind;
     int error; /* enum ut_error, why it is CLOSED */
@@ -89,6 +147,8 @@ struct tcb {
     bool had_recovery : 1;   /* recovery_point means something */
     bool rescued : 1;        /* this recovery has had its rescue retransmission */
     bool peer_fin_known : 1; /* a FIN has come, perhaps beyond a hole: peer_fin */
+    bool rack_on : 1;        /* RFC 8985 4: SACK was agreed, and RACK-TLP is wanted */
+    bool dsack_due : 1;      /* the next ACK reports [dsack_lo, dsack_hi) as a duplicate */
 
     uint8_t snd_wscale, rcv_wscale;
     uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
@@ -108,6 +168,7 @@ struct tcb {
     /* RFC 7323 */
     uint32_t ts_offset, ts_recent;
     ns_t ts_recent_at;
+    seq32 dsack_lo, dsack_hi; /* RFC 2883: came twice; valid with dsack_due */
 
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
@@ -120,10 +181,17 @@ struct tcb {
     struct sendq sendq;
     struct reasm reasm;
     struct tcp_cc cc;
+    struct tcp_rate rate;
     struct tcp_rtt rtt;
+    struct tcp_rack rack;
+    struct sendlog sendlog;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
-    ns_t rexmt_deadline, delack_deadline, wait_deadline;
+    ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
+    ns_t pace_next, pace_began; /* pace.h: when the next quantum may leave; when this one did */
+    uint32_t pace_left;         /* bytes of it */
+    ns_t rto_due;     /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
+    ns_t rto_min;     /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
                          it */
     ns_t last_sent;   /* for restart after idle */
@@ -135,6 +203,7 @@ struct tcb {
 
     /* counters, for the snapshot */
     uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint32_t tlp_probes, undos, dsacks_in, dsacks_out;
     uint64_t segs_out, segs_in, data_segs_out, data_segs_in, bytes_retransmitted;
 };
 

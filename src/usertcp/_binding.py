@@ -20,7 +20,9 @@ from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
 __all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
 
-__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "ffi", "lib"]
+__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "congestion_name",
+    "ffi", "lib",
+]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
@@ -90,6 +92,12 @@ def _info(raw: Any) -> ConnectionInfo:
 def checksum_name() -> str:
     """The checksum implementation chosen for this machine: `avx2`, `portable`, ..."""
     return ffi.string(lib.ut_checksum_name()).decode()
+
+
+def congestion_name(index: int) -> str | None:
+    """The congestion control of that number; None beyond the last."""
+    name = lib.ut_congestion_name(index)
+    return None if name == ffi.NULL else ffi.string(name).decode()
 
 
 def counter_names(count: int) -> list[str]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from usertcp._congestion import congestion_index
+
 _SECONDS = frozenset(
     (
         "msl",
@@ -62,12 +64,16 @@ class StackConfig:
     use_timestamps: bool | None = None
     use_window_scale: bool | None = None
     use_sack: bool | None = None
+    use_rack: bool | None = None
+    """RACK-TLP, RFC 8985, where SACK is agreed (the default); False: RFC 6675."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections (the default, as AnyIO, trio and asyncio do)."""
     port_first: int | None = None
     port_last: int | None = None
     """The ephemeral ports, RFC 6056."""
     challenge_ack_limit: int | None = None
+    congestion: str | None = None
+    """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
@@ -94,6 +100,9 @@ class StackConfig:
                 if value not in PROFILES:
                     raise ValueError(f"profile: {value!r} is not one of {', '.join(PROFILES)}")
                 result["profile"] = PROFILES.index(value)
+                continue
+            if field.name == "congestion":
+                result["congestion"] = congestion_index(value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

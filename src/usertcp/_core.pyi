@@ -97,12 +97,14 @@ class ut_config(CData):
     use_timestamps: int
     use_window_scale: int
     use_sack: int
+    use_rack: int
     nodelay: int
     port_first: int
     port_last: int
     challenge_ack_limit: int
     fixed_isn: int
     fixed_isn_value: int
+    congestion: int
     trace_capacity: int
 class ut_shared(CData):
     deadline: int
@@ -170,6 +172,15 @@ class ut_info(CData):
     fast_recoveries: int
     dup_acks_in: int
     challenge_acks: int
+    reo_wnd_ns: int
+    reo_wnd_mult: int
+    reordering_seen: int
+    sacked: int
+    lost: int
+    tlp_probes: int
+    spurious_retransmits: int
+    spurious_recoveries: int
+    dsacks_out: int
     half_open: int
     accept_queue: int
     backlog: int
@@ -271,6 +282,7 @@ class Lib:
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
     UT_OPT_CORK: Literal[9]
+    UT_OPT_CONGESTION: Literal[20]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
@@ -279,6 +291,7 @@ class Lib:
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
     UT_OPT_RCV_LIMIT: Literal[2]
+    UT_OPT_RTO_MIN: Literal[13]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]
@@ -307,6 +320,7 @@ class Lib:
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
     def ut_config_profile(self, a0: ut_config | CArray[ut_config], a1: int, /) -> int: ...
+    def ut_congestion_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_connect(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: ut_endpoint | CArray[ut_endpoint], a3: int, a4: CArray[int], /) -> int: ...
     def ut_counter_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...

@@ -90,6 +90,15 @@ class ConnectionInfo:
     fast_recoveries: int
     dup_acks_in: int
     challenge_acks: int
+    reo_wnd_ns: int
+    reo_wnd_mult: int
+    reordering_seen: bool
+    sacked: int
+    lost: int
+    tlp_probes: int
+    spurious_retransmits: int
+    spurious_recoveries: int
+    dsacks_out: int
     half_open: int
     accept_queue: int
     backlog: int

@@ -15,11 +15,12 @@ from anyio.abc import Listener, TaskGroup
 from anyio.streams.stapled import MultiListener
 
 from usertcp._address import ANY, ANY_V4, SockAddr, family_of, pack, pack_text, text_of
+from usertcp._congestion import congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
 from usertcp._stack import Endpoint
-from usertcp.streams import TCPStream
+from usertcp.streams import StreamOption, TCPStream
 
 if TYPE_CHECKING:
     from usertcp.stacks import Stack
@@ -107,6 +108,16 @@ class TCPListener(Listener[TCPStream]):
         if not self._end.closed:
             self._end.close(self._driver.now())
             self._driver.after_call()
+
+    def set_congestion(self, name: str) -> None:
+        """The congestion control of what is accepted from now on: one of `congestion_controls()`.
+
+        `ValueError` naming them for any other, `ClosedResourceError` when closed.
+        """
+        index = congestion_index(name)
+        if self._end.closed:
+            raise ClosedResourceError
+        self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, self._driver.now())
 
     def statistics(self) -> ConnectionInfo:
         """A snapshot: `half_open`, `accept_queue`, `backlog`. `ClosedResourceError` when closed."""

@@ -12,6 +12,7 @@ from anyio.streams.stapled import MultiListener
 from anyio.streams.tls import TLSStream
 
 from usertcp import connectors, listeners
+from usertcp._congestion import congestion_index
 from usertcp._address import IPAddress, IPInterface, family_of, pack
 from usertcp._driver import Driver
 from usertcp._errors import exception
@@ -62,6 +63,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -76,6 +78,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -91,6 +94,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -106,6 +110,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -117,6 +122,7 @@ class Stack:
         local_host: IPHost | None = ...,
         local_port: int | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -131,6 +137,7 @@ class Stack:
         tls_standard_compatible: bool = True,
         tls_hostname: str | None = None,
         happy_eyeballs_delay: float = 0.25,
+        congestion: str | None = None,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -139,10 +146,17 @@ class Stack:
         failed")`; its cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
         (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
+
+        `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
+        them for any other.
         """
+        if congestion is not None:
+            congestion_index(congestion)
         stream = await connectors.connect_plain(
             self, (remote_host, remote_port), (local_host, local_port), happy_eyeballs_delay
         )
+        if congestion is not None:
+            stream.set_congestion(congestion)
         if not (tls or tls_hostname or ssl_context):
             return stream
         hostname = tls_hostname or str(remote_host)

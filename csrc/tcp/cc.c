@@ -1,0 +1,133 @@
+/* cc.c: what all congestion controls share: choosing one, and the memory of what an episode of
+ * congestion changed, so that it can be undone.
+ *
+ * Called by tcp/ wherever something happens that congestion control must know.
+ */
+#include "tcp/cc.h"
+
+#include "base/base.h"
+
+const struct cc_ops *const cc_all[] = {&cc_cubic, &cc_newreno, &cc_bbr, NULL};
+
+uint32_t cc_initial_window(uint32_t mss)
+{
+    return u32_min(10 * mss, u32_max(2 * mss, 14600)); /* RFC 6928 2 */
+}
+
+const struct cc_ops *cc_at(int64_t index)
+{
+    return index >= 0 && index < (int64_t)UT_COUNTOF(cc_all) - 1 ? cc_all[index] : NULL;
+}
+
+int cc_index(const struct cc_ops *ops)
+{
+    int i = 0;
+    while (cc_all[i] != ops && cc_all[i] != NULL)
+        i++;
+    return i;
+}
+
+void cc_init(struct tcp_cc *cc, const struct cc_ops *ops, struct cc_env *env, uint32_t mss)
+{
+    *cc = (struct tcp_cc){.ops = ops, .env = env};
+    ops->init(cc, mss);
+}
+
+void cc_choose(struct tcp_cc *cc, const struct cc_ops *ops, uint32_t mss)
+{
+    uint32_t cwnd = cc->cwnd, ssthresh = cc->ssthresh;
+    cc_fini(cc);
+    cc_init(cc, ops, cc->env, mss);
+    cc->cwnd = cwnd;
+    cc->ssthresh = ssthresh;
+}
+
+void cc_fini(struct tcp_cc *cc)
+{
+    if (cc->ops->fini != NULL)
+        cc->ops->fini(cc);
+}
+
+void cc_start(struct tcp_cc *cc, uint32_t mss)
+{
+    cc_fini(cc);
+    cc_init(cc, cc->ops, cc->env, mss);
+}
+
+void cc_lost_syns(struct tcp_cc *cc, uint32_t mss) { cc->cwnd = mss; }
+
+/* What holds now is what cc_undo returns to; a second sign within the episode changes nothing. */
+static void begin_episode(struct tcp_cc *cc)
+{
+    if (cc->in_episode)
+        return;
+    cc->prior.cwnd = cc->cwnd;
+    cc->prior.ssthresh = cc->ssthresh;
+    cc->prior.state = cc->state;
+    cc->in_episode = cc->may_undo = true;
+}
+
+void cc_on_ack(struct tcp_cc *cc, const struct cc_ack *ack) { cc->ops->on_ack(cc, ack); }
+
+void cc_on_recovery(struct tcp_cc *cc, const struct cc_loss *loss)
+{
+    begin_episode(cc);
+    cc->ops->on_recovery(cc, loss);
+}
+
+void cc_on_recovered(struct tcp_cc *cc, const struct cc_loss *loss)
+{
+    cc->in_episode = false;
+    cc->ops->on_recovered(cc, loss);
+}
+
+void cc_on_ecn(struct tcp_cc *cc, const struct cc_loss *loss)
+{
+    begin_episode(cc);
+    if (cc->ops->on_ecn != NULL)
+        cc->ops->on_ecn(cc, loss);
+    else
+        cc->ops->on_recovery(cc, loss);
+    /* RFC 4015 3: an explicit report is never spurious. */
+    cc->in_episode = cc->may_undo = false;
+}
+
+void cc_on_rto(struct tcp_cc *cc, const struct cc_loss *loss, bool first)
+{
+    begin_episode(cc);
+    cc->ops->on_rto(cc, loss, first);
+}
+
+void cc_on_rto_over(struct tcp_cc *cc) { cc->in_episode = false; }
+
+bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max)
+{
+    if (!cc->may_undo)
+        return false;
+    cc->may_undo = cc->in_episode = false;
+    cc->cwnd = u32_max(cc->cwnd, u32_min(cc->prior.cwnd, cwnd_max));
+    /* RFC 4015 3.2 (8): slow start may go on to where it was. */
+    cc->ssthresh = u32_max(cc->ssthresh, u32_max(cc->prior.ssthresh, cc->prior.cwnd));
+    cc->state = cc->prior.state;
+    if (cc->ops->on_undo != NULL)
+        cc->ops->on_undo(cc, now);
+    return true;
+}
+
+void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt)
+{
+    cc->pacing_rate = 0;
+    if (cc->cwnd < cc->ssthresh && srtt >= 2 * PACE_INTERVAL)
+        cc->pacing_rate = 2 * (uint64_t)cc->cwnd * NS_PER_S / srtt;
+}
+
+void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto)
+{
+    if (idle > rto)
+        cc->cwnd = u32_min(cc->cwnd, cc_initial_window(mss)); /* RFC 5681 4.1 (SHOULD) */
+}
+
+void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)
+{
+    cc->ops->on_idle(cc, now, idle, rto);
+}
