@@ -76,6 +76,7 @@ static void stack_init_tcp(ut_stack *s)
         .use_sack = c->use_sack != 0,
         .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
+        .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
                     stack_rings_kept(c, c->snd_buffer));

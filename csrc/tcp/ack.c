@@ -73,6 +73,15 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
 }
 
+/* Of the bytes acknowledged those that SACK or duplicate ACKs had not told of: a burst of reordered
+ * segments is no reason to grow by all of them at once. */
+static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *n)
+{
+    if (t->sack_ok)
+        return u32_min(n->acked, n->delivered);
+    return n->acked - u32_min(n->acked, (uint32_t)t->dup_acks * t->snd_mss);
+}
+
 /* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
  * cwnd to it (cc.h). */
 static void ack_tell_cc(struct tcb *t, const struct tcp_news *n, uint32_t flight)
@@ -84,11 +93,14 @@ static void ack_tell_cc(struct tcb *t, const struct tcp_news *n, uint32_t flight
         .srtt = t->rtt.srtt,
         .una = tcb_una_offset(t),
         .nxt = tcb_nxt_offset(t),
-        .acked = n->acked,
+        .acked = ack_newly_delivered(t, n),
         .delivered = n->delivered,
         .flight = flight,
         .mss = t->snd_mss - options_data_length(t),
-        .was_cwnd_limited = t->was_cwnd_limited,
+        /* In slow start half of cwnd in use will be all of it a round trip later. */
+        .was_cwnd_limited =
+            t->was_cwnd_limited ||
+            (t->cc.cwnd < t->cc.ssthresh && t->cc.cwnd < 2 * (uint64_t)t->max_flight),
     };
     struct rate_sample sample;
     if (t->cc.wants_log)
@@ -119,7 +131,6 @@ static void ack_new(struct tcb *t, const struct arrival *a, struct tcp_news *new
     ack_tell_cc(t, news, flight);
     if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
         sent_forget(t);
-    t->was_cwnd_limited = false;
     recovery_on_ack(t, news);
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
     if (tcb_flight(t) == 0) {

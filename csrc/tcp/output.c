@@ -53,7 +53,7 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
     t->data_segs_out++;
     /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch that
      * the link segments, so that a receiver that merges segments does not wait for more. */
-    if ((lo + len == t->sendq.end && !t->unpushed) || len > out->mss)
+    if ((lo + len == t->sendq.end && (!t->unpushed || t->probe_now)) || len > out->mss)
         out->seg.flags |= TCP_PSH;
 }
 
@@ -128,12 +128,12 @@ static uint32_t usable_window(const struct tcb *t)
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
 static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
 {
+    t->is_cwnd_limited = false;
     uint32_t usable = usable_window(t), pipe = recovery_pipe(t), flight = tcb_flight(t);
     uint32_t room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
     if (room < mss && room < avail && flight > 0)
         room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
-    if (room < u32_min(avail, usable))
-        t->was_cwnd_limited = true;
+    t->is_cwnd_limited = room < u32_min(avail, usable);
     /* At least two batches in flight, so that the ACKs of one let the next go. */
     limit = u32_min(limit, t->cc.cwnd / 2);
     uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
@@ -181,9 +181,24 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
-    if (fin)
+    if (fin) {
+        t->fin_was_alone = len == 0;
         send_fin(t);
+    }
     t->last_sent = now;
+}
+
+/* RFC 7661 4.1, over a round trip and not an ACK: whether cwnd was the limit, else how much of it was
+ * used at most. ACKs that come in one batch all find the same. */
+static void cwnd_used(struct tcb *t)
+{
+    uint32_t flight = tcb_flight(t);
+    if (!t->is_cwnd_limited && !seq_geq(t->snd_una, t->cwnd_use_end) &&
+        (t->was_cwnd_limited || flight <= t->max_flight))
+        return;
+    t->was_cwnd_limited = t->is_cwnd_limited;
+    t->max_flight = flight;
+    t->cwnd_use_end = t->snd_nxt;
 }
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
@@ -198,11 +213,14 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
         return false; /* the pace deadline runs */
     bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
     if (len == 0 && !fin) {
+        if (t->is_cwnd_limited && avail > 0)
+            cwnd_used(t);
         if (tcb_flight(t) == 0 && t->rexmt_kind == REXMT_NONE)
             timers_start_persist(t, now); /* a closed or silly window: RFC 9293 3.8.6.1 */
         return false;
     }
     send_new(t, now, len, fin, out);
+    cwnd_used(t);
     t->probe_now = false;
     pace_sent(t, len, now);
     timers_start_rexmt(t, now); /* RFC 6298 5.1 */

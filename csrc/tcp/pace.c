@@ -16,6 +16,10 @@ uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now)
         t->pace_deadline = TIME_NEVER;
         return UINT32_MAX;
     }
+    if (t->env->params.batch_min_segs != 0 && !cc_wants_rate(&t->cc)) {
+        t->pace_deadline = TIME_NEVER; /* not paced, but batches stay small on slow paths */
+        return u32_max(quantum(t, mss), t->env->params.batch_min_segs * mss);
+    }
     if (now != t->pace_began) {
         if (now < t->pace_next) {
             t->pace_deadline = t->pace_next;

@@ -19,7 +19,10 @@ void rtt_bound(struct tcp_rtt *r, ns_t rto_min, ns_t rto_max)
     if (r->srtt == 0)
         return;
     /* RFC 6298 2.3, 4: the variance term is never below the clock's grain. */
-    ns_t rto = time_after(r->srtt, u64_max(RTT_GRANULARITY, 4 * r->rttvar));
+    ns_t var = u64_max(RTT_GRANULARITY, 4 * r->rttvar);
+    if (r->floor_is_of_variance)
+        var = u64_max(var, rto_min);
+    ns_t rto = time_after(r->srtt, var);
     /* DEVIATES RFC 6298 2.4: the floor is rto_min (200 ms by default, as Linux), because a floor of
      * 1 s makes every tail loss a second long on today's paths. */
     r->rto = u64_min(u64_max(rto, rto_min), rto_max);

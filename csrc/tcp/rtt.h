@@ -3,6 +3,8 @@
 #ifndef UT_TCP_RTT_H
 #define UT_TCP_RTT_H
 
+#include <stdbool.h>
+
 #include "base/seq32.h"
 #include "base/time.h"
 
@@ -16,6 +18,7 @@ struct tcp_rtt {
     ns_t timed_since;         /* when the timed segment left; TIME_NEVER = none is timed */
     seq32 timed_seq;          /* an ACK beyond this ends the measurement */
     uint8_t backoff;          /* doublings in force */
+    bool floor_is_of_variance;
 };
 
 void rtt_init(struct tcp_rtt *r, ns_t rto_initial);

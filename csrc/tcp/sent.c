@@ -188,7 +188,7 @@ void sent_advance(struct tcb *t, uint64_t una)
 void sent_check(const struct tcb *t)
 {
     const struct sent_log *log = t->log;
-    if (log == NULL)
+    if (log == NULL || t->state == TCP_CLOSED)
         return;
     UT_CHECK(log->count <= SENT_RUNS && log->head < SENT_RUNS);
     for (uint32_t i = 0; i < log->count; i++)

@@ -35,6 +35,8 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
     cc_init(&t->cc, env->cc.standard, &env->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
+    t->rtt.floor_is_of_variance = p->rto_min_is_of_variance;
+    t->cwnd_use_end = start->iss;
     t->rto_min = p->rto_min;
     t->rack.reo_wnd_mult = 1;
     t->rack.tlp_sampled = true;

@@ -131,6 +131,7 @@ struct tcb {
     bool syn_queued : 1; /* a SYN (or SYN,ACK) is to be sent (again) */
     bool fin_queued : 1; /* the user closed: FIN follows the last byte */
     bool fin_sent : 1;
+    bool fin_was_alone : 1; /* sent without data */
     bool probe_now : 1;     /* a zero-window probe is due */
     bool keepalive_now : 1; /* so is a keep-alive probe */
     bool rexmt_now : 1;     /* the segment at snd_una is due again, whatever cwnd says */
@@ -139,7 +140,8 @@ struct tcb {
     bool more_follows : 1; /* what the user gives asks for no PSH */
     bool unpushed : 1;     /* so it was with the last of it */
     bool user_gone : 1; /* closed by its user: an orphan */
-    bool was_cwnd_limited : 1;
+    bool is_cwnd_limited : 1;  /* now */
+    bool was_cwnd_limited : 1; /* cwnd_used in output.c */
     bool fin_received : 1;
     bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
     bool write_blocked : 1;  /* not all was taken: the user waits for TCP_EV_WRITABLE */
@@ -162,6 +164,8 @@ struct tcb {
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;
     uint32_t snd_wnd, max_snd_wnd;
+    seq32 cwnd_use_end;  /* what is known of the use of cwnd holds until this is acknowledged */
+    uint32_t max_flight; /* the most in flight meanwhile */
     /* receive */
     seq32 irs, rcv_nxt, rcv_adv, rcv_up, last_ack_sent;
     uint32_t rcv_wnd; /* as last offered */

@@ -18,6 +18,8 @@ ns_t tlp_pto(const struct tcb *t)
 struct range tlp_last(const struct tcb *t, uint32_t mss)
 {
     uint64_t nxt = tcb_nxt_offset(t);
+    if (t->fin_was_alone)
+        mss = 1; /* the segment sent last */
     return (struct range){nxt - u32_min(mss, tcb_flight(t)), nxt};
 }
 

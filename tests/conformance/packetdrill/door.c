@@ -184,11 +184,27 @@ static void door_take_events(void)
         door_fail("poll: %s", ut_error_name(-count));
 }
 
+/* The engine does not note when data came last; the kernel's TCP_INFO tells it. */
+static void door_note_data(void)
+{
+    ut_info info;
+    for (int fd = 0; fd < DOOR_FDS; fd++) {
+        struct sock *k = &door.socks[fd];
+        if (k->kind != SOCK_CONNECTION || ut_get_info(door.stack, k->handle, &info) != 0)
+            continue;
+        if (!k->is_established || k->last_data_at == 0 || info.data_segs_in != k->data_segments)
+            k->last_data_at = door.now;
+        k->is_established = k->connected;
+        k->data_segments = info.data_segs_in;
+    }
+}
+
 void door_settle(void)
 {
     if (door.stack == NULL)
         return;
     door_take_events();
+    door_note_data();
     packets_collect();
     wait_hand_over();
 }

@@ -85,11 +85,14 @@ struct watch {
 struct sock {
     enum sock_kind kind;
     int family;
+    bool is_established; /* last_data_at counts */
     bool nonblocking, connected, is_shut_for_reading, is_shut_for_writing;
     int error; /* of the engine (errors.def), not yet told; 0 = none */
     bool has_ended;
     uint32_t edges; /* UT_READABLE ... since epoll last looked */
     ut_handle handle;
+    uint64_t data_segments; /* received until last_data_at */
+    ns_t last_data_at;
     ut_endpoint local, remote;
     struct sock_options options;
     struct watch watched[DOOR_WATCHED]; /* SOCK_EPOLL */

@@ -48,13 +48,13 @@ static uint8_t info_ca_state(const ut_info *i, const struct tcb *t)
                : CA_OPEN;
 }
 
-static uint64_t info_sacked(const struct tcb *t)
+/* The kernel counts what was sent again as lost until it is acknowledged; the engine does not. */
+static uint64_t info_resent(const struct tcb *t)
 {
     uint64_t sum = 0;
-    if (t == NULL || t->trouble == NULL)
-        return t == NULL ? 0 : t->reno_sacked;
-    sum = ranges_bytes_in(&t->trouble->sacked, 0, UINT64_MAX);
-    return sum + t->reno_sacked;
+    for (uint32_t i = 0; t != NULL && t->trouble != NULL && i < t->trouble->resent.count; i++)
+        sum += t->trouble->resent.run[i].hi - t->trouble->resent.run[i].lo;
+    return sum;
 }
 
 int info_get(const struct sock *k, void *to, socklen_t *len)
@@ -79,7 +79,8 @@ int info_get(const struct sock *k, void *to, socklen_t *len)
         out.tcpi_advmss = i.rcv_mss;
         out.tcpi_rcv_mss = t != NULL ? t->seen_mss : 0;
         out.tcpi_unacked = segments(i.flight_size, mss);
-        out.tcpi_sacked = segments(info_sacked(t), mss);
+        out.tcpi_sacked = segments(i.sacked, mss);
+        out.tcpi_lost = segments(i.lost + info_resent(t), mss);
         out.tcpi_pmtu = door.mtu;
         out.tcpi_rtt = (uint32_t)(i.srtt_ns / 1000);
         out.tcpi_rttvar = (uint32_t)(i.rttvar_ns / 1000);
@@ -87,7 +88,9 @@ int info_get(const struct sock *k, void *to, socklen_t *len)
         out.tcpi_snd_cwnd = i.cwnd / mss;
         out.tcpi_snd_ssthresh = i.ssthresh >= 0x7fffffffu ? 0x7fffffffu : i.ssthresh / mss;
         out.tcpi_total_retrans = (uint32_t)i.retransmits;
-        out.tcpi_reordering = 3;
+        out.tcpi_reord_seen = i.reordering_seen;
+        out.tcpi_reordering = i.reordering_seen ? 10 : 3;
+        out.tcpi_retrans = segments(info_resent(t), mss);
         out.tcpi_bytes_acked = i.bytes_acked;
         out.tcpi_bytes_received = i.bytes_received;
         out.tcpi_bytes_sent = i.bytes_sent;
@@ -98,6 +101,7 @@ int info_get(const struct sock *k, void *to, socklen_t *len)
         out.tcpi_data_segs_in = (uint32_t)i.data_segs_in;
         out.tcpi_notsent_bytes = i.snd_queued - (uint32_t)u64_min(i.snd_queued, i.flight_size);
         out.tcpi_snd_wnd = i.snd_wnd;
+        out.tcpi_last_data_recv = (uint32_t)((door.now - k->last_data_at) / NS_PER_MS);
         out.tcpi_last_data_sent =
             t != NULL && t->last_sent != 0 ? (uint32_t)((door.now - t->last_sent) / NS_PER_MS) : 0;
     }

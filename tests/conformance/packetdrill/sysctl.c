@@ -35,6 +35,8 @@ void sysctl_read(void)
     struct ut_stack *s = door.stack;
     struct tcp_params *p = &s->env.params;
     p->use_timestamps = sysctl_number("tcp_timestamps", 1) != 0;
+    /* The scripts expect a plain queue, which does not pace. */
+    p->batch_min_segs = (uint8_t)u64_min(sysctl_number("tcp_min_tso_segs", 2), 255);
     p->use_sack = sysctl_number("tcp_sack", 1) != 0;
     p->use_window_scale = sysctl_number("tcp_window_scaling", 1) != 0;
     p->synack_retries = (uint32_t)u64_min(sysctl_number("tcp_synack_retries", 5), 255);
