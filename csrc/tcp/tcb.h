@@ -185,10 +185,10 @@ struct tcb {
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
-    ns_t pace_next, pace_began; /* pace.h: when the next quantum may leave; when this one did */
-    uint32_t pace_left;         /* bytes of it */
-    ns_t rto_due;     /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
-    ns_t rto_min;     /* RFC 6298 2.4, of this connection */
+    ns_t pace_next;     /* pace.h: when the next quantum may leave */
+    uint32_t pace_left; /* bytes of it */
+    ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
+    ns_t rto_min;       /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
                          it */
     ns_t last_sent;   /* for restart after idle */
