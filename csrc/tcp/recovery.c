@@ -77,7 +77,7 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
     if (!t->rack_on) {
         nextseg_sent(t, run);
     } else if (tcb_trouble(t) != NULL) {
-        struct resent_run again = {run->lo, run->hi, now};
+        struct resent_run again = {run->lo, run->hi, now, now};
         ranges_remove(&t->trouble->lost, run->lo, run->hi);
         resent_add(&t->trouble->resent, &again, rack_quantum(t));
     }
