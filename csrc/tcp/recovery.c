@@ -87,12 +87,6 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
     t->rtt.timed_since = TIME_NEVER; /* Karn (RFC 6298 3, MUST): the answer would be ambiguous */
 }
 
-void recovery_sent_new(struct tcb *t, uint32_t len)
-{
-    if (t->recovery_mode == RECOVERY_FAST)
-        prr_on_sent(t, len);
-}
-
 /* -- beginning and ending --------------------------------------------------------------------- */
 
 static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
@@ -207,7 +201,7 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *n)
         t->dup_acks = 0;
         t->flight_at_dup = 0;
         t->rexmt_now = false;
-    } else if (n->sacked || n->duplicate) {
+    } else if (n->sacked || (n->duplicate && !t->sack_ok)) {
         count_duplicate(t);
     }
     if (t->trouble != NULL || t->rack.tlp_out || n->has_dsack)
