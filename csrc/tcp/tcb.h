@@ -170,6 +170,8 @@ struct tcb {
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
     uint32_t reno_sacked;   /* without SACK: bytes that duplicate ACKs say have left */
+    uint32_t flight_before; /* FlightSize before the ACKs of the instant flight_before_at */
+    ns_t flight_before_at;
     uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
     uint64_t rto_una;       /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
     seq32 fin_seq;          /* valid when fin_sent */
