@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-#define RANGES_MAX 32
+#define RANGES_MAX 64
 
 struct range {
     uint64_t lo, hi;

@@ -75,27 +75,27 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
 
 /* Of the bytes acknowledged those that SACK or duplicate ACKs had not told of: a burst of reordered
  * segments is no reason to grow by all of them at once. */
-static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *n)
+static uint32_t ack_newly_delivered(const struct tcb *t, uint32_t acked, uint32_t delivered)
 {
     if (t->sack_ok)
-        return u32_min(n->acked, n->delivered);
-    return n->acked - u32_min(n->acked, (uint32_t)t->dup_acks * t->snd_mss);
+        return u32_min(acked, delivered);
+    return acked - u32_min(acked, (uint32_t)t->dup_acks * t->snd_mss);
 }
 
 /* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
  * cwnd to it (cc.h). */
-static void ack_tell_cc(struct tcb *t, const struct tcp_news *n, uint32_t flight)
+static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delivered)
 {
     if (t->recovery_mode == RECOVERY_FAST && !cc_owns_cwnd(&t->cc))
         return;
     struct cc_ack told = {
-        .now = n->now,
+        .now = now,
         .srtt = t->rtt.srtt,
         .una = tcb_una_offset(t),
         .nxt = tcb_nxt_offset(t),
-        .acked = ack_newly_delivered(t, n),
-        .delivered = n->delivered,
-        .flight = flight,
+        .acked = ack_newly_delivered(t, acked, delivered),
+        .delivered = delivered,
+        .flight = tcb_flight(t) + acked,
         .mss = t->snd_mss - options_data_length(t),
         /* In slow start half of cwnd in use will be all of it a round trip later. */
         .was_cwnd_limited =
@@ -104,43 +104,91 @@ static void ack_tell_cc(struct tcb *t, const struct tcp_news *n, uint32_t flight
     };
     struct rate_sample sample;
     if (t->cc.wants_log)
-        told.rtt = sent_rtt(t, n->now);
+        told.rtt = sent_rtt(t, now);
     if (cc_wants_rate(&t->cc)) {
         told.pipe = recovery_pipe(t);
-        rate_sample_take(t, n->delivered, n->now, &sample);
+        rate_sample_take(t, delivered, now, &sample);
         told.rate = &sample;
         told.lost = (uint32_t)sample.newly_lost;
     }
     cc_on_ack(&t->cc, &told);
 }
 
-/* Snd.una moves: data, and the FIN last. */
-static void ack_new(struct tcb *t, const struct arrival *a, struct tcp_news *news)
+/* Nothing is missing, suspected or being probed for, and this ACK reports nothing of the kind. */
+static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
-    uint32_t acked = news->acked, flight = tcb_flight(t);
+    return t->trouble == NULL && a->seg->opt.sack_count == 0 && !t->rack.tlp_out &&
+           t->recovery_mode == RECOVERY_NONE;
+}
+
+static void ack_advance(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
     t->snd_una = a->seg->ack;
     uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
     data = u32_min(data, sendq_held(&t->sendq));
     sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
-    sack_advance(t, news);
+}
+
+/* What the ACK says of losses, before congestion control hears of it. */
+static struct tcp_news ack_scoreboard(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
+    struct tcp_news news = {
+        .seg = a->seg, .now = a->now, .una = tcb_una_offset(t) - acked, .acked = acked};
+    sack_advance(t, &news);
     if (t->sack_ok && a->seg->opt.sack_count > 0)
-        sack_update(t, news);
-    ack_take_sample(t, a);
-    if (t->log != NULL)
-        sent_advance(t, tcb_una_offset(t));
-    ack_tell_cc(t, news, flight);
-    if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
-        sent_forget(t);
-    recovery_on_ack(t, news);
+        sack_update(t, &news);
+    return news;
+}
+
+static void ack_timers(struct tcb *t, ns_t now)
+{
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
     if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
         sendlog_clear(&t->sendlog);
-    } else {
-        sendlog_acked(&t->sendlog, t->snd_una);
-        if (t->snd_wnd > 0)
-            timers_restart_rexmt(t, a->now); /* RFC 6298 5.3 */
+        return;
     }
+    sendlog_acked(&t->sendlog, t->snd_una);
+    if (t->snd_wnd > 0)
+        timers_restart_rexmt(t, now); /* RFC 6298 5.3 */
+}
+
+/* FlightSize before the ACKs of this instant: what had been in the network when it said what they
+ * say. They are taken in together, and nothing leaves between them. */
+static void note_flight(struct tcb *t, ns_t now)
+{
+    if (t->flight_before_at == now)
+        return;
+    t->flight_before_at = now;
+    t->flight_before = tcb_flight(t);
+}
+
+/* Snd.una moves: data, and the FIN last. */
+static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
+    bool quiet = is_quiet(t, a);
+    struct tcp_news news = {.delivered = acked};
+    note_flight(t, a->now);
+    ack_advance(t, a, acked);
+    if (!quiet)
+        news = ack_scoreboard(t, a, acked);
+    else if (t->log != NULL)
+        sent_note_delivered(t, tcb_una_offset(t) - acked, tcb_una_offset(t));
+    ack_take_sample(t, a);
+    if (t->log != NULL)
+        sent_advance(t, tcb_una_offset(t));
+    ack_tell_cc(t, a->now, acked, news.delivered);
+    if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
+        sent_forget(t);
+    t->was_cwnd_limited = false;
+    if (quiet) {
+        t->dup_acks = 0;
+        t->flight_at_dup = 0;
+        t->rexmt_now = false;
+    } else {
+        recovery_on_ack(t, &news);
+    }
+    ack_timers(t, a->now);
     ack_tell_user(t, a);
 }
 
@@ -184,19 +232,19 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
 }
 
 /* The same ACK again, with or without news of what arrived beyond it. */
-static void ack_again(struct tcb *t, const struct arrival *a, struct tcp_news *news,
-                      bool window_changed)
+static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
 {
+    struct tcp_news news = {.seg = a->seg, .now = a->now, .una = tcb_una_offset(t)};
     if (t->sack_ok && a->seg->opt.sack_count > 0)
-        sack_update(t, news);
-    news->duplicate = is_duplicate(t, a, window_changed);
+        sack_update(t, &news);
+    news.duplicate = is_duplicate(t, a, window_changed);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
-    bool counts = news->sacked || (!t->sack_ok && news->duplicate);
+    bool counts = news.sacked || (!t->sack_ok && news.duplicate);
     t->dup_acks_in += counts;
-    if (news->delivered > 0 && cc_wants_rate(&t->cc))
-        ack_tell_cc(t, news, tcb_flight(t));
-    if (counts || news->has_dsack || t->rack.tlp_out || t->recovery_mode == RECOVERY_RTO) {
-        recovery_on_ack(t, news);
+    if (news.delivered > 0 && cc_wants_rate(&t->cc))
+        ack_tell_cc(t, a->now, 0, news.delivered);
+    if (counts || news.has_dsack || t->rack.tlp_out || t->recovery_mode == RECOVERY_RTO) {
+        recovery_on_ack(t, &news);
         timers_choose_rexmt(t, a->now);
     }
 }
@@ -246,11 +294,10 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
         return verdict_continue(); /* an old one: its text may still be good */
     uint32_t acked = seq_len(seg->ack, t->snd_una);
     bool window_changed = window_take(t, seg->seq, seg->ack, seg->wnd);
-    struct tcp_news news = {.seg = seg, .now = a->now, .una = tcb_una_offset(t), .acked = acked};
     if (acked > 0)
-        ack_new(t, a, &news);
+        ack_new(t, a, acked);
     else
-        ack_again(t, a, &news, window_changed);
+        ack_again(t, a, window_changed);
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);
 }

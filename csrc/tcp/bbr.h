@@ -61,7 +61,7 @@ struct bbr {
     uint64_t undo_bw_shortterm, undo_inflight_shortterm, undo_inflight_longterm;
     uint32_t prior_cwnd;
     uint32_t initial_cwnd, mss, send_quantum;
-    uint8_t state, ack_phase, undo_state;
+    uint8_t mode, ack_phase, undo_mode; /* BBR.state, BBR.undo_state */
     uint8_t full_bw_count, bw_probe_up_rounds;
     bool round_start, loss_round_start, is_loss_in_round;
     bool full_bw_reached, full_bw_now;
@@ -91,7 +91,7 @@ static inline uint64_t bbr_max_bw(const struct bbr *b)
 }
 static inline bool bbr_is_probe_bw(const struct bbr *b)
 {
-    return b->state >= BBR_PROBE_BW_DOWN && b->state <= BBR_PROBE_BW_UP;
+    return b->mode >= BBR_PROBE_BW_DOWN && b->mode <= BBR_PROBE_BW_UP;
 }
 
 /* bbr_model.c */

@@ -44,7 +44,7 @@ static uint64_t budget(const struct bbr *b, uint64_t inflight)
 {
     inflight = u64_max(inflight, 3 * (uint64_t)b->send_quantum); /* 5.5.8, offload_budget */
     inflight = u64_max(inflight, 4 * (uint64_t)b->mss);          /* MinPipeCwnd */
-    return b->state == BBR_PROBE_BW_UP ? inflight + 2 * (uint64_t)b->mss : inflight;
+    return b->mode == BBR_PROBE_BW_UP ? inflight + 2 * (uint64_t)b->mss : inflight;
 }
 
 uint64_t bbr_inflight(const struct bbr *b, uint64_t bw, uint32_t gain)
@@ -92,7 +92,7 @@ static void update_max_bw(struct bbr_event *e)
 static void adapt_lower_bounds(struct bbr_event *e)
 {
     struct bbr *b = e->b;
-    if (b->state == BBR_STARTUP || b->state == BBR_PROBE_BW_REFILL || b->state == BBR_PROBE_BW_UP ||
+    if (b->mode == BBR_STARTUP || b->mode == BBR_PROBE_BW_REFILL || b->mode == BBR_PROBE_BW_UP ||
         !b->is_loss_in_round)
         return;
     if (b->bw_shortterm == BBR_INFINITY)
@@ -217,11 +217,11 @@ bool bbr_is_inflight_too_high(const struct bbr_event *e)
 void bbr_save_upon_loss(struct tcp_cc *cc)
 {
     struct bbr *b = bbr_of(cc);
-    if (!b->in_recovery && b->state != BBR_PROBE_RTT)
+    if (!b->in_recovery && b->mode != BBR_PROBE_RTT)
         b->prior_cwnd = cc->cwnd;
     else
         b->prior_cwnd = u32_max(b->prior_cwnd, cc->cwnd);
-    b->undo_state = BBR_NO_STATE;
+    b->undo_mode = BBR_NO_STATE;
     b->undo_bw_shortterm = b->bw_shortterm;
     b->undo_inflight_shortterm = b->inflight_shortterm;
     b->undo_inflight_longterm = b->inflight_longterm;

@@ -23,21 +23,21 @@ static const struct {
     [BBR_PROBE_RTT] = {"ProbeRTT", 100, 50},
 };
 
-uint32_t bbr_pacing_gain(const struct bbr *b) { return states[b->state].pacing_gain; }
+uint32_t bbr_pacing_gain(const struct bbr *b) { return states[b->mode].pacing_gain; }
 
-uint32_t bbr_cwnd_gain(const struct bbr *b) { return states[b->state].cwnd_gain; }
+uint32_t bbr_cwnd_gain(const struct bbr *b) { return states[b->mode].cwnd_gain; }
 
-const char *bbr_state_name(const struct bbr *b) { return states[b->state].name; }
+const char *bbr_state_name(const struct bbr *b) { return states[b->mode].name; }
 
 /* ---- Startup and Drain (5.3.1, 5.3.2) -------------------------------------------------------- */
 
-void bbr_enter_startup(struct bbr *b) { b->state = BBR_STARTUP; }
+void bbr_enter_startup(struct bbr *b) { b->mode = BBR_STARTUP; }
 
 /* 5.3.1.3: a whole round of recovery, more than 2 % lost in it, in six places. */
 static void check_startup_high_loss(struct bbr_event *e)
 {
     struct bbr *b = e->b;
-    if (b->state != BBR_STARTUP || !b->loss_round_start)
+    if (b->mode != BBR_STARTUP || !b->loss_round_start)
         return;
     uint64_t lost = b->total_lost - b->round_lost;
     uint64_t sent = lost + b->total_delivered - b->round_delivered;
@@ -45,7 +45,7 @@ static void check_startup_high_loss(struct bbr_event *e)
                    b->startup_round_losses >= STARTUP_FULL_LOSS_COUNT &&
                    lost * 100 > sent * BBR_LOSS_THRESH;
     if (is_high && !b->full_bw_reached) {
-        b->undo_state = BBR_STARTUP;
+        b->undo_mode = BBR_STARTUP;
         b->full_bw_reached = true;
         b->inflight_longterm = u64_max(bbr_bdp(b, b->bw, 100), b->inflight_latest);
     }
@@ -59,9 +59,9 @@ static void check_startup_done(struct bbr_event *e)
 {
     struct bbr *b = e->b;
     check_startup_high_loss(e);
-    if (b->state != BBR_STARTUP || !b->full_bw_reached)
+    if (b->mode != BBR_STARTUP || !b->full_bw_reached)
         return;
-    b->state = BBR_DRAIN;
+    b->mode = BBR_DRAIN;
     b->drain_start_round = b->round_count;
 }
 
@@ -78,7 +78,7 @@ static void start_down(struct bbr_event *e)
     b->cycle_stamp = e->now;
     b->ack_phase = BBR_ACKS_PROBE_STOPPING;
     bbr_start_round(b);
-    b->state = BBR_PROBE_BW_DOWN;
+    b->mode = BBR_PROBE_BW_DOWN;
 }
 
 void bbr_start_refill(struct bbr *b)
@@ -89,7 +89,7 @@ void bbr_start_refill(struct bbr *b)
     b->prev_probe_precautionary = false;
     b->ack_phase = BBR_ACKS_REFILLING;
     bbr_start_round(b);
-    b->state = BBR_PROBE_BW_REFILL;
+    b->mode = BBR_PROBE_BW_REFILL;
 }
 
 static void raise_longterm_slope(struct bbr_event *e)
@@ -107,7 +107,7 @@ static void start_up(struct bbr_event *e)
     bbr_start_round(b);
     bbr_reset_full_bw(b);
     b->full_bw = e->delivery_rate;
-    b->state = BBR_PROBE_BW_UP;
+    b->mode = BBR_PROBE_BW_UP;
     raise_longterm_slope(e);
 }
 
@@ -149,7 +149,7 @@ static bool adapt_longterm_model(struct bbr_event *e)
         return false;
     if (e->tx_in_flight > b->inflight_longterm)
         b->inflight_longterm = e->tx_in_flight;
-    if (b->state == BBR_PROBE_BW_UP)
+    if (b->mode == BBR_PROBE_BW_UP)
         probe_longterm_upward(e);
     return false;
 }
@@ -191,10 +191,10 @@ static void update_probe_bw(struct bbr_event *e)
     struct bbr *b = e->b;
     if (!b->full_bw_reached || adapt_longterm_model(e))
         return;
-    switch (b->state) {
+    switch (b->mode) {
     case BBR_PROBE_BW_DOWN:
         if (!is_time_to_probe_bw(e) && is_time_to_cruise(e))
-            b->state = BBR_PROBE_BW_CRUISE;
+            b->mode = BBR_PROBE_BW_CRUISE;
         return;
     case BBR_PROBE_BW_CRUISE:
         is_time_to_probe_bw(e);
@@ -224,8 +224,8 @@ void bbr_handle_inflight_too_high(struct bbr_event *e)
     b->is_bw_probe_sample = false; /* one reaction per probe */
     if (!e->is_app_limited)
         b->inflight_longterm = u64_max(e->tx_in_flight, bbr_target_inflight(e->cc) * 7 / 10);
-    if (b->state == BBR_PROBE_BW_UP) {
-        b->undo_state = BBR_PROBE_BW_UP;
+    if (b->mode == BBR_PROBE_BW_UP) {
+        b->undo_mode = BBR_PROBE_BW_UP;
         start_down(e);
     }
 }
@@ -253,7 +253,7 @@ void bbr_check_probe_rtt_done(struct bbr_event *e)
         return;
     }
     start_down(e);
-    b->state = BBR_PROBE_BW_CRUISE;
+    b->mode = BBR_PROBE_BW_CRUISE;
 }
 
 static void handle_probe_rtt(struct bbr_event *e)
@@ -276,15 +276,15 @@ static void handle_probe_rtt(struct bbr_event *e)
 static void check_probe_rtt(struct bbr_event *e)
 {
     struct bbr *b = e->b;
-    if (b->state != BBR_PROBE_RTT && b->probe_rtt_expired && !b->idle_restart) {
+    if (b->mode != BBR_PROBE_RTT && b->probe_rtt_expired && !b->idle_restart) {
         /* SaveCwnd sees the state before, EnterProbeRTT's own is later. */
         b->prior_cwnd = b->in_recovery ? u32_max(b->prior_cwnd, e->cc->cwnd) : e->cc->cwnd;
-        b->state = BBR_PROBE_RTT;
+        b->mode = BBR_PROBE_RTT;
         b->probe_rtt_done_stamp = 0;
         b->ack_phase = BBR_ACKS_PROBE_STOPPING;
         bbr_start_round(b);
     }
-    if (b->state == BBR_PROBE_RTT)
+    if (b->mode == BBR_PROBE_RTT)
         handle_probe_rtt(e);
     if (e->rs_delivered > 0)
         b->idle_restart = false;
@@ -294,7 +294,7 @@ void bbr_update_state(struct bbr_event *e)
 {
     struct bbr *b = e->b;
     check_startup_done(e);
-    if (b->state == BBR_DRAIN &&
+    if (b->mode == BBR_DRAIN &&
         (e->inflight <= bbr_inflight(b, b->bw, 100) || b->round_count > b->drain_start_round + 3))
         start_down(e);
     update_probe_bw(e);

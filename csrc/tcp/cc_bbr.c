@@ -43,7 +43,7 @@ static void set_quantum(struct tcp_cc *cc)
 static uint64_t model_bound(const struct bbr *b)
 {
     uint64_t cap = BBR_INFINITY;
-    if (b->state == BBR_PROBE_RTT || b->state == BBR_PROBE_BW_CRUISE)
+    if (b->mode == BBR_PROBE_RTT || b->mode == BBR_PROBE_BW_CRUISE)
         cap = bbr_inflight_with_headroom(b);
     else if (bbr_is_probe_bw(b))
         cap = b->inflight_longterm;
@@ -57,7 +57,7 @@ static void set_cwnd(struct bbr_event *e)
     struct bbr *b = e->b;
     uint64_t max_inflight = bbr_bdp(b, b->bw, bbr_cwnd_gain(b)) + bbr_extra_acked(b);
     max_inflight = u64_max(max_inflight, u64_max(3 * (uint64_t)b->send_quantum, 4 * b->mss));
-    if (b->state == BBR_PROBE_BW_UP)
+    if (b->mode == BBR_PROBE_BW_UP)
         max_inflight += 2 * b->mss;
     uint64_t cwnd = cc->cwnd;
     if (b->full_bw_reached)
@@ -65,7 +65,7 @@ static void set_cwnd(struct bbr_event *e)
     else if (cwnd < max_inflight || b->total_delivered < b->initial_cwnd)
         cwnd += e->newly_acked;
     cwnd = u64_max(cwnd, 4 * (uint64_t)b->mss);
-    if (b->state == BBR_PROBE_RTT)
+    if (b->mode == BBR_PROBE_RTT)
         cwnd = u64_min(cwnd, bbr_probe_rtt_cwnd(b));
     cc->cwnd = (uint32_t)u64_min(u64_min(cwnd, model_bound(b)), CWND_MAX);
 }
@@ -90,7 +90,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t mss)
     b->send_quantum = 2 * mss;
     b->min_rtt = b->probe_rtt_min_delay = TIME_NEVER;
     b->inflight_longterm = b->probe_up_acked_per_inc = BBR_INFINITY;
-    b->undo_state = BBR_NO_STATE;
+    b->undo_mode = BBR_NO_STATE;
     bbr_reset_short_term_model(b);
     bbr_enter_startup(b);
 }
@@ -214,15 +214,15 @@ static void bbr_on_undo(struct tcp_cc *cc, const struct cc_loss *now)
     b->bw_shortterm = u64_max(b->bw_shortterm, b->undo_bw_shortterm);
     b->inflight_shortterm = u64_max(b->inflight_shortterm, b->undo_inflight_shortterm);
     b->inflight_longterm = u64_max(b->inflight_longterm, b->undo_inflight_longterm);
-    if (b->undo_state == BBR_STARTUP && b->state != BBR_STARTUP) {
+    if (b->undo_mode == BBR_STARTUP && b->mode != BBR_STARTUP) {
         b->full_bw_reached = false;
-        if (b->state != BBR_PROBE_RTT)
+        if (b->mode != BBR_PROBE_RTT)
             bbr_enter_startup(b);
-    } else if (b->undo_state == BBR_PROBE_BW_UP && b->state != BBR_PROBE_BW_UP &&
-               b->state != BBR_PROBE_RTT) {
+    } else if (b->undo_mode == BBR_PROBE_BW_UP && b->mode != BBR_PROBE_BW_UP &&
+               b->mode != BBR_PROBE_RTT) {
         bbr_start_refill(b);
     }
-    b->undo_state = BBR_NO_STATE;
+    b->undo_mode = BBR_NO_STATE;
 }
 
 /* 5.4: nothing decays; it starts again at the rate it knew. */
@@ -234,7 +234,7 @@ static void bbr_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle,
     b->extra_acked_interval_start = now->now;
     if (bbr_is_probe_bw(b)) {
         set_rate_with_gain(cc, 100);
-    } else if (b->state == BBR_PROBE_RTT) {
+    } else if (b->mode == BBR_PROBE_RTT) {
         struct bbr_event e = {.cc = cc, .b = b, .now = now->now};
         bbr_check_probe_rtt_done(&e);
     }

@@ -49,6 +49,6 @@ bool frto_on_ack(struct tcb *t, const struct tcp_news *n)
     bool original = t->rack_on ? n->original : n->acked > 0 || n->sacked;
     if (original && !n->beyond)
         return true;
-    t->cc.cwnd = u32_min(t->cc.cwnd, 3u * t->snd_mss); /* (a) */
+    t->cc.cwnd = 3u * t->snd_mss; /* (a): the two new ones, and the next of the old */
     return false;
 }

@@ -15,8 +15,10 @@ uint32_t nextseg_pipe(const struct tcb *t)
 {
     uint32_t flight = tcb_flight(t);
     uint64_t una = tcb_una_offset(t), nxt = tcb_nxt_offset(t);
-    if (t->recovery_mode == RECOVERY_FAST && !t->sack_ok)
-        return flight > t->reno_sacked ? flight - t->reno_sacked : 0;
+    if (t->recovery_mode == RECOVERY_FAST && !t->sack_ok) {
+        uint32_t gone = t->reno_sacked + (t->rexmt_now ? t->snd_mss : 0);
+        return flight > gone ? flight - gone : 0;
+    }
     /* RFC 6675 4, SetPipe: not lost, plus retransmitted. */
     uint64_t edge = u64_min(u64_max(lost_edge(t), una), nxt);
     uint64_t pipe = unsacked_in(t, edge, nxt) + unsacked_in(t, una, u64_min(t->high_rxt, nxt));

@@ -8,6 +8,7 @@
 
 #include "tcp/options.h"
 #include "tcp/pace.h"
+#include "tcp/prr.h"
 #include "tcp/rack.h"
 #include "tcp/recovery.h"
 #include "tcp/sent.h"
@@ -177,7 +178,8 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     }
     if (t->rack_on)
         sendlog_sent(&t->sendlog, t->snd_nxt, now, rack_quantum(t)); /* RFC 8985 6.1 */
-    recovery_sent_new(t, len);
+    if (t->recovery_mode == RECOVERY_FAST)
+        prr_on_sent(t, len);
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
@@ -219,11 +221,14 @@ static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *
             timers_start_persist(t, now); /* a closed or silly window: RFC 9293 3.8.6.1 */
         return false;
     }
+    /* In a burst the timers stand, but for the second segment: a flight of one has its own PTO. */
+    bool runs = t->rexmt_kind == REXMT_PROBE && t->last_sent == now && tcb_flight(t) > 2 * mss;
     send_new(t, now, len, fin, out);
     cwnd_used(t);
     t->probe_now = false;
     pace_sent(t, len, now);
-    timers_start_rexmt(t, now); /* RFC 6298 5.1 */
+    if (!runs)
+        timers_start_rexmt(t, now); /* RFC 6298 5.1 */
     return true;
 }
 

@@ -20,17 +20,12 @@ uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now)
         t->pace_deadline = TIME_NEVER; /* not paced, but batches stay small on slow paths */
         return u32_max(quantum(t, mss), t->env->params.batch_min_segs * mss);
     }
-    if (now != t->pace_began) {
+    if (t->pace_left < mss) {
         if (now < t->pace_next) {
             t->pace_deadline = t->pace_next;
             return 0;
         }
-        t->pace_began = now;
         t->pace_left = quantum(t, mss);
-    }
-    if (t->pace_left < mss) {
-        t->pace_deadline = t->pace_next;
-        return 0;
     }
     t->pace_deadline = TIME_NEVER;
     return t->pace_left / mss * mss;

@@ -8,10 +8,12 @@
 #include "tcp/options.h"
 #include "tcp/sent.h"
 
-/* Bytes [offset, hi) were last sent at `at`. */
+/* Bytes [offset, hi) were last sent between `first` and `last`: what shares a mark or a run is not
+ * told apart. As delivered they count from the first, as outstanding from the last: so coarseness
+ * delays a verdict and never hastens it. */
 struct stretch {
     uint64_t hi;
-    ns_t at;
+    ns_t first, last;
     bool again; /* it was a retransmission */
 };
 
@@ -19,12 +21,12 @@ static struct stretch stretch_at(const struct tcb *t, uint64_t offset, uint64_t 
 {
     const struct resent_run *run = resent_from(&t->trouble->resent, offset);
     if (run != NULL && run->lo <= offset)
-        return (struct stretch){u64_min(run->hi, end), run->at, true};
+        return (struct stretch){u64_min(run->hi, end), run->first, run->at, true};
     if (run != NULL)
         end = u64_min(end, run->lo);
-    uint32_t left;
-    ns_t at = sendlog_time(&t->sendlog, tcb_snd_seq(t, offset), &left);
-    return (struct stretch){u64_min(end, offset + left), at, false};
+    struct sendlog_time m = sendlog_time(&t->sendlog, tcb_snd_seq(t, offset));
+    return (struct stretch){u64_min(end, offset + m.left), m.at,
+                            u64_min(m.until, time_after(m.at, rack_quantum(t))), false};
 }
 
 /* RACK_sent_after(): `end` breaks the tie of what left together. */
@@ -54,13 +56,13 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
             t->rack.reordering_seen = true;
         n->original |= !s.again && s.hi <= t->recovery_point;
         at = s.hi;
-        if (s.again && is_ambiguous(t, s.at, n))
+        if (s.again && is_ambiguous(t, s.first, n))
             continue;
-        if (o->rack_at == 0 || sent_after(s.at, s.hi, o->rack_at, o->rack_end)) {
-            o->rack_at = s.at; /* step 1 (8985-03): the latest sent that was delivered */
+        if (o->rack_at == 0 || sent_after(s.first, s.hi, o->rack_at, o->rack_end)) {
+            o->rack_at = s.first; /* step 1 (8985-03): the latest sent that was delivered */
             o->rack_end = s.hi;
             o->rack_again = s.again;
-            o->rack_rtt = time_between(s.at, n->now);
+            o->rack_rtt = time_between(s.first, n->now);
         }
     }
     ranges_remove(&o->lost, run->lo, run->hi);
@@ -124,7 +126,21 @@ static bool take_for_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
     return true;
 }
 
-/* Step 5 for one stretch of bytes neither SACKed nor lost. */
+/* Sent before RACK.segment, as far as the clock can tell: what left together goes by the order of
+ * bytes, as does what was sent once. Shortens *s to what was. */
+static bool sent_before(const struct tcp_trouble *o, uint64_t lo, struct stretch *s)
+{
+    if (s->again != o->rack_again)
+        return s->last < o->rack_at;
+    if (s->first == o->rack_at || (s->again && s->last == o->rack_at)) {
+        s->hi = u64_min(s->hi, o->rack_end);
+        s->last = s->again ? s->last : s->first;
+        return lo < s->hi;
+    }
+    return s->last <= o->rack_at;
+}
+
+/* Step 5 for bytes neither SACKed nor lost. */
 static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
 {
     struct tcp_trouble *o = t->trouble;
@@ -133,13 +149,9 @@ static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
         struct stretch s = stretch_at(t, at, gap->hi);
         uint64_t lo = at;
         at = s.hi;
-        if (s.at == o->rack_at)
-            s.hi = u64_min(s.hi, o->rack_end); /* they left together: the order of bytes decides */
-        if (s.at > o->rack_at || lo >= s.hi)
+        if (!sent_before(o, lo, &s))
             continue;
-        if (s.at == o->rack_at && s.again != o->rack_again)
-            continue; /* the clock cannot tell which was first */
-        ns_t due = time_after(s.at, wait);
+        ns_t due = time_after(s.last, wait);
         if (due > now)
             o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */
         else
@@ -166,6 +178,17 @@ bool rack_detect(struct tcb *t, ns_t now)
     return found;
 }
 
+/* More is lost than there are runs for: what is beyond is forgotten as SACKed and sent again as a
+ * whole (RFC 2018 5.1 would forget all of it). */
+static void give_up_from(struct tcp_trouble *o, uint64_t end)
+{
+    uint64_t from = o->lost.run[o->lost.count - 1].hi;
+    while (o->sacked.count > 0 && o->sacked.run[o->sacked.count - 1].hi > from)
+        o->sacked.count--;
+    o->lost.run[o->lost.count - 1].hi = end;
+    o->fack = u64_min(o->fack, from);
+}
+
 void rack_on_rto(struct tcb *t, ns_t now)
 {
     struct tcp_trouble *o = t->trouble;
@@ -180,10 +203,12 @@ void rack_on_rto(struct tcb *t, ns_t now)
     for (uint64_t at = una; ranges_next_gap(&o->sacked, at, end, &hole); at = hole.hi) {
         for (uint64_t from = hole.lo; from < hole.hi;) {
             struct stretch s = stretch_at(t, from, hole.hi);
-            if (time_after(s.at, wait) <= now)
-                take_for_lost(t, from, s.hi, now);
-            else if (from == una)
-                take_for_lost(t, from, u64_min(s.hi, una + t->snd_mss), now);
+            bool is_old = time_after(s.last, wait) <= now;
+            uint64_t hi = is_old ? s.hi : u64_min(s.hi, una + t->snd_mss);
+            if ((is_old || from == una) && !take_for_lost(t, from, hi, now)) {
+                give_up_from(o, end);
+                return;
+            }
             from = s.hi;
         }
     }

@@ -78,7 +78,7 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
     if (!t->rack_on) {
         nextseg_sent(t, run);
     } else if (tcb_trouble(t) != NULL) {
-        struct resent_run again = {run->lo, run->hi, now};
+        struct resent_run again = {run->lo, run->hi, now, now};
         ranges_remove(&t->trouble->lost, run->lo, run->hi);
         resent_add(&t->trouble->resent, &again, rack_quantum(t));
     }
@@ -88,12 +88,6 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
     t->rtt.timed_since = TIME_NEVER; /* Karn (RFC 6298 3, MUST): the answer would be ambiguous */
 }
 
-void recovery_sent_new(struct tcb *t, uint32_t len)
-{
-    if (t->recovery_mode == RECOVERY_FAST)
-        prr_on_sent(t, len);
-}
-
 /* -- beginning and ending --------------------------------------------------------------------- */
 
 static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
@@ -101,6 +95,8 @@ static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
     uint32_t was = t->sack_ok ? tcb_flight(t) + n->acked : tcb_flight(t);
     /* RFC 5681 3.2 (2) (MUST): FlightSize without what limited transmit added. */
     uint32_t flight = t->flight_at_dup != 0 ? t->flight_at_dup : tcb_flight(t);
+    if (t->flight_before_at == n->now)
+        flight = u32_max(flight, t->flight_before);
     undo_begin(t);
     tlp_stop(t);
     t->recovery_mode = RECOVERY_FAST;
@@ -214,7 +210,7 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *n)
         t->dup_acks = 0;
         t->flight_at_dup = 0;
         t->rexmt_now = false;
-    } else if (n->sacked || n->duplicate) {
+    } else if (n->sacked || (n->duplicate && !t->sack_ok)) {
         count_duplicate(t);
     }
     if (t->trouble != NULL || t->rack.tlp_out || n->has_dsack)

@@ -43,7 +43,4 @@ uint32_t recovery_pipe(const struct tcb *t);
 bool recovery_next(struct tcb *t, uint32_t mss, uint32_t limit, struct range *out);
 /* What recovery_next named, or the probe of tlp.h, is being sent. */
 void recovery_sent(struct tcb *t, const struct range *run, ns_t now);
-/* Bytes new to the network are being sent. */
-void recovery_sent_new(struct tcb *t, uint32_t len);
-
 #endif

@@ -30,6 +30,7 @@ static void make_room(struct resent *r)
     }
     r->run[best - 1].hi = r->run[best].hi;
     r->run[best - 1].at = u64_max(r->run[best - 1].at, r->run[best].at);
+    r->run[best - 1].first = u64_min(r->run[best - 1].first, r->run[best].first);
     take_out(r, best);
 }
 
@@ -49,7 +50,7 @@ void resent_cut(struct resent *r, uint64_t lo, uint64_t hi)
         } else if (run->lo >= lo && run->hi <= hi) {
             take_out(r, i);
         } else if (run->lo < lo && run->hi > hi) {
-            struct resent_run rest = {hi, run->hi, run->at};
+            struct resent_run rest = {hi, run->hi, run->first, run->at};
             if (r->count == RESENT_MAX)
                 return; /* it stays whole: what is cut out is acknowledged, and not asked for */
             run->hi = lo;
@@ -74,7 +75,8 @@ void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum)
     while (i < r->count && r->run[i].lo < run->lo)
         i++;
     struct resent_run *before = i > 0 ? &r->run[i - 1] : NULL;
-    if (before != NULL && before->hi == run->lo && time_between(before->at, run->at) <= quantum) {
+    if (before != NULL && before->hi == run->lo &&
+        time_between(before->first, run->at) <= quantum) {
         before->hi = run->hi;
         before->at = u64_max(before->at, run->at);
     } else {

@@ -3,19 +3,20 @@
  *   1. 0 <= count <= RESENT_MAX; runs are sorted and disjoint (they may touch)
  *
  * A fixed number of runs: neighbours that left within a quantum are one, and when there are too
- * many, the two touching ones nearest in time become one, with the later time, which delays a
- * second retransmission and never hastens it.
+ * many, the two touching ones nearest in time become one. Both times are kept: a run counts as
+ * delivered at the first and as outstanding since the last, so that merging delays a second
+ * retransmission and never hastens it.
  */
 #ifndef UT_TCP_RESENT_H
 #define UT_TCP_RESENT_H
 
 #include "base/time.h"
 
-#define RESENT_MAX 48
+#define RESENT_MAX 96
 
 struct resent_run {
     uint64_t lo, hi;
-    ns_t at;
+    ns_t first, at; /* when it left: first and last of its bytes */
 };
 
 struct resent {

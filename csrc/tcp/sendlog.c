@@ -48,15 +48,18 @@ void sendlog_add(struct sendlog *l, seq32 from, ns_t now)
         (struct sendlog_mark){from, (uint32_t)((now - l->base) >> SENDLOG_SHIFT)};
 }
 
-ns_t sendlog_time(const struct sendlog *l, seq32 s, uint32_t *left)
+struct sendlog_time sendlog_time(const struct sendlog *l, seq32 s)
 {
-    *left = UINT32_MAX;
-    uint32_t i = l->count;
-    while (i-- > 0) {
+    struct sendlog_time found = {l->base, TIME_NEVER, UINT32_MAX};
+    for (uint32_t i = l->count; i-- > 0;) {
         const struct sendlog_mark *m = &l->mark[(l->head + i) % SENDLOG_MARKS];
-        if (seq_leq(m->from, s) || i == 0)
-            return l->base + ((ns_t)m->at << SENDLOG_SHIFT);
-        *left = seq_len(m->from, s);
+        found.at = l->base + ((ns_t)m->at << SENDLOG_SHIFT);
+        if (seq_leq(m->from, s))
+            break;
+        if (i > 0) {
+            found.until = found.at;
+            found.left = seq_len(m->from, s);
+        }
     }
-    return 0;
+    return found;
 }

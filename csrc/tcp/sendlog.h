@@ -51,8 +51,12 @@ static inline void sendlog_acked(struct sendlog *l, seq32 una)
 }
 /* Nothing is in flight any more. */
 static inline void sendlog_clear(struct sendlog *l) { l->count = 0; }
-/* When the byte at `s` was first sent; *left is set to how many bytes from there on share that
- * time, UINT32_MAX = all that follow. */
-ns_t sendlog_time(const struct sendlog *l, seq32 s, uint32_t *left);
+/* When the byte at `s` was first sent: not before `at` and not after `until` (TIME_NEVER: the mark
+ * is the last). `left` bytes from there on share the mark, UINT32_MAX = all that follow. */
+struct sendlog_time {
+    ns_t at, until;
+    uint32_t left;
+};
+struct sendlog_time sendlog_time(const struct sendlog *l, seq32 s);
 
 #endif

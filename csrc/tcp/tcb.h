@@ -177,6 +177,8 @@ struct tcb {
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
     uint32_t reno_sacked;   /* without SACK: bytes that duplicate ACKs say have left */
+    uint32_t flight_before; /* FlightSize before the ACKs of the instant flight_before_at */
+    ns_t flight_before_at;
     uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
     uint64_t rto_una;       /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
     seq32 fin_seq;          /* valid when fin_sent */
@@ -192,10 +194,10 @@ struct tcb {
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
-    ns_t pace_next, pace_began; /* pace.h: when the next quantum may leave; when this one did */
-    uint32_t pace_left;         /* bytes of it */
-    ns_t rto_due;     /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
-    ns_t rto_min;     /* RFC 6298 2.4, of this connection */
+    ns_t pace_next;     /* pace.h: when the next quantum may leave */
+    uint32_t pace_left; /* bytes of it */
+    ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
+    ns_t rto_min;       /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
                          it */
     ns_t last_sent;   /* for restart after idle */

@@ -2,19 +2,6 @@
  */
 #include "tcp/tlp.h"
 
-#define TLP_MAX_ACK_DELAY (200 * NS_PER_MS) /* the longest common delayed ACK; as Linux */
-#define TLP_NO_SRTT NS_PER_S
-
-ns_t tlp_pto(const struct tcb *t)
-{
-    /* 8985-12. Two ticks of a coarse clock on top, so that a path of microseconds is not probed
-     * because its other end was busy. */
-    if (t->rtt.srtt == 0)
-        return TLP_NO_SRTT;
-    ns_t pto = 2 * t->rtt.srtt + 2 * RTT_GRANULARITY;
-    return tcb_flight(t) <= t->snd_mss ? pto + TLP_MAX_ACK_DELAY : pto;
-}
-
 struct range tlp_last(const struct tcb *t, uint32_t mss)
 {
     uint64_t nxt = tcb_nxt_offset(t);

@@ -8,6 +8,9 @@
 
 #include "tcp/recovery.h"
 
+#define TLP_MAX_ACK_DELAY (200 * NS_PER_MS) /* the longest common delayed ACK; as Linux */
+#define TLP_NO_SRTT NS_PER_S
+
 /* RFC 8985 7.2 (8985-13): a probe timer runs outside recovery only, while nothing is SACKed, none
  * is out, and the RTT was measured since the last. */
 static inline bool tlp_may_arm(const struct tcb *t)
@@ -16,8 +19,16 @@ static inline bool tlp_may_arm(const struct tcb *t)
            t->recovery_mode == RECOVERY_NONE && t->state >= TCP_ESTABLISHED &&
            (t->trouble == NULL || ranges_is_empty(&t->trouble->sacked));
 }
-/* PTO from now: TLP_calc_PTO() without the RTO's bound, which timers.c adds. */
-ns_t tlp_pto(const struct tcb *t);
+/* PTO from now: TLP_calc_PTO() without the RTO's bound, which timers.c adds (8985-12). Two ticks of
+ * a coarse clock on top, so that a path of microseconds is not probed because its other end was
+ * busy. */
+static inline ns_t tlp_pto(const struct tcb *t)
+{
+    if (UT_UNLIKELY(t->rtt.srtt == 0))
+        return TLP_NO_SRTT;
+    ns_t pto = 2 * t->rtt.srtt + 2 * RTT_GRANULARITY;
+    return tcb_flight(t) <= t->snd_mss ? pto + TLP_MAX_ACK_DELAY : pto;
+}
 /* What to send as a probe that has no new data: the last segment's worth in flight. */
 struct range tlp_last(const struct tcb *t, uint32_t mss);
 /* The probe has left. */

@@ -48,7 +48,8 @@ bool undo_is_due(struct tcb *t, const struct tcp_news *n)
         return false;
     if (eifel(o, n))
         return true;
-    if (n->has_dsack && o->undo_rexmit > 0 && n->dsack.lo >= o->undo_from) {
+    if (n->has_dsack && o->undo_rexmit > 0 && n->dsack.lo >= o->undo_from &&
+        n->dsack.hi <= o->undo_to) {
         uint64_t twice = n->dsack.hi - n->dsack.lo;
         o->undo_rexmit -= (uint32_t)u64_min(twice, o->undo_rexmit);
         return o->undo_rexmit == 0; /* all that was sent again arrived twice */

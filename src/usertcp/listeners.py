@@ -117,7 +117,8 @@ class TCPListener(Listener[TCPStream]):
         index = congestion_index(name)
         if self._end.closed:
             raise ClosedResourceError
-        self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, self._driver.now())
+        now = self._driver.now()
+        self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, now)
 
     def statistics(self) -> ConnectionInfo:
         """A snapshot: `half_open`, `accept_queue`, `backlog`. `ClosedResourceError` when closed."""
@@ -205,6 +206,13 @@ def _listen(stack: "Stack", packed: bytes, port: int, backlog: int, *, share: bo
     any_family = AF_INET6 in stack.families
     host = text_of(packed) if packed != ANY or any_family else "0.0.0.0"
     return TCPListener(stack, Endpoint(engine, handle), (host, bound))
+
+
+def set_congestion(multi: MultiListener[TCPStream], name: str) -> None:
+    """`TCPListener.set_congestion` of each."""
+    for listener in multi.listeners:
+        if isinstance(listener, TCPListener):
+            listener.set_congestion(name)
 
 
 async def create_tcp_listener(

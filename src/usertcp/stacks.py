@@ -172,6 +172,7 @@ class Stack:
         family: AddressFamily = AF_UNSPEC,
         backlog: int = 65536,
         reuse_port: bool = False,
+        congestion: str | None = None,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -179,10 +180,16 @@ class Stack:
         takes one free port for all of them. `reuse_port`: several listeners may have one local end,
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
+        `congestion`: of what is accepted, as of `connect_tcp`.
         """
-        return await listeners.create_tcp_listener(
+        if congestion is not None:
+            congestion_index(congestion)
+        multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
+        if congestion is not None:
+            listeners.set_congestion(multi, congestion)
+        return multi
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""

@@ -9,7 +9,7 @@ MSS = 1000
 
 def pump(peer: Peer, count: int = 10, **offer: object) -> list[Got]:
     """A connection with a full send queue, and the first `count` segments it sent."""
-    config = {"rto_min": 1.0, "snd_buffer": 1 << 18, "use_rack": False}
+    config = {"rto_min": 1.0, "snd_buffer": 1 << 18, "use_rack": False, "congestion": "reno"}
     peer.configure(**config).establish(mss=MSS, window=1 << 20, wscale=7, **offer)
     peer.sends(window=1 << 20)
     peer.app.send(bytes(200_000))
