@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "tcp/rack.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
 #include "tcp/sent.h"
@@ -137,16 +138,30 @@ bool wb_sender_sacked(struct wb_sender *s, const uint64_t *pairs, uint32_t block
     return news.sacked;
 }
 
-void wb_sender_acked(struct wb_sender *s, uint64_t una)
+static struct tcp_news advance(struct wb_sender *s, struct tcp_seg *seg, uint64_t una)
 {
     struct tcb *t = &s->tcb;
-    struct tcp_seg seg = {.ack = tcb_snd_seq(t, una)};
-    struct tcp_news news = news_of(s, &seg);
+    seg->ack = tcb_snd_seq(t, una);
+    struct tcp_news news = news_of(s, seg);
     news.acked = (uint32_t)(una - t->sendq.una);
-    t->snd_una = seg.ack;
+    t->snd_una = seg->ack;
     sendq_ack(&t->sendq, &s->env.snd_rings, una);
     sack_advance(t, &news);
-    recovery_on_ack(t, &news);
+    sendlog_acked(&t->sendlog, t->snd_una);
+    return news;
+}
+
+void wb_sender_advanced(struct wb_sender *s, uint64_t una)
+{
+    struct tcp_seg seg = {0};
+    advance(s, &seg, una);
+}
+
+void wb_sender_acked(struct wb_sender *s, uint64_t una)
+{
+    struct tcp_seg seg = {0};
+    struct tcp_news news = advance(s, &seg, una);
+    recovery_on_ack(&s->tcb, &news);
 }
 
 void wb_sender_duplicate(struct wb_sender *s, bool news)
@@ -172,6 +187,43 @@ uint32_t wb_sender_pipe(const struct wb_sender *s) { return recovery_pipe(&s->tc
 int wb_sender_mode(const struct wb_sender *s) { return s->tcb.recovery_mode; }
 uint64_t wb_sender_high_rxt(const struct wb_sender *s) { return s->tcb.high_rxt; }
 uint64_t wb_sender_recovery_point(const struct wb_sender *s) { return s->tcb.recovery_point; }
+
+void wb_sender_use_rack(struct wb_sender *s, uint64_t srtt_ns, uint64_t rtt_min_ns)
+{
+    struct tcb *t = &s->tcb;
+    t->rack_on = true;
+    t->rtt.srtt = srtt_ns;
+    t->rtt.min = rtt_min_ns;
+    t->snd_nxt = t->snd_una;
+}
+
+void wb_sender_at(struct wb_sender *s, uint64_t now_ns) { s->now = now_ns; }
+
+void wb_sender_send(struct wb_sender *s, uint32_t bytes)
+{
+    struct tcb *t = &s->tcb;
+    sendlog_sent(&t->sendlog, t->snd_nxt, s->now, rack_quantum(t));
+    t->snd_nxt = seq_add(t->snd_nxt, bytes);
+}
+
+bool wb_sender_detect(struct wb_sender *s) { return rack_detect(&s->tcb, s->now); }
+
+bool wb_sender_is_lost(const struct wb_sender *s, uint64_t offset)
+{
+    return s->tcb.trouble != NULL && ranges_has(&s->tcb.trouble->lost, offset);
+}
+
+void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi)
+{
+    struct range run = {lo, hi};
+    recovery_sent(&s->tcb, &run, s->now);
+    resent_check(&s->tcb.trouble->resent);
+}
+
+uint64_t wb_sender_reorder_due(const struct wb_sender *s)
+{
+    return s->tcb.trouble != NULL ? s->tcb.trouble->reorder_due : 0;
+}
 
 bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send)
 {

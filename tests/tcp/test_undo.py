@@ -115,7 +115,9 @@ def test_an_echo_of_the_retransmission_undoes_nothing(peer: Peer):
     peer.advance(RTT)
     size = MSS
     for n in (2, 3, 4):
-        peer.sends(ack=1, sack=[(1 + size, 1 + n * size)], window=1 << 20, ts=(1001, peer.ts_recent))
+        peer.sends(
+            ack=1, sack=[(1 + size, 1 + n * size)], window=1 << 20, ts=(1001, peer.ts_recent)
+        )
         peer.gets_all()
     peer.advance(RTT)
     peer.sends(ack=1 + 4 * size, window=1 << 20, ts=(1002, peer.ts_recent))
