@@ -23,6 +23,12 @@ enum {
     UT_STATE_TIME_WAIT = 10
 };
 
+/* A number with a name; UINT64_MAX = infinity. */
+typedef struct {
+    const char *name;
+    uint64_t value;
+} ut_named;
+
 /* A connection or listener as it is now, with the RFCs' names. Sequence numbers are the wire's. */
 typedef struct {
     ut_handle handle;
@@ -55,6 +61,9 @@ typedef struct {
     uint32_t half_open, accept_queue, backlog; /* listeners */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];
+    uint64_t pacing_rate;      /* bytes per second, 0 = not paced */
+    uint32_t congestion_count; /* of `congestion`, what the algorithm keeps, by RFC names */
+    ut_named congestion[16];
 } ut_info;
 
 /* One state transition (trace_capacity > 0): which connection, when, from, to, and the segment or

@@ -70,6 +70,11 @@ static void info_sending(const struct tcb *t, ut_info *out)
     out->rto_ns = t->rtt.rto;
     out->rtt_min_ns = t->rtt.min;
     out->deadline_ns = timers_next(t);
+    struct cc_value values[CC_VALUES];
+    out->pacing_rate = t->cc.pacing_rate;
+    out->congestion_count = t->cc.ops->describe(&t->cc, values);
+    for (uint32_t i = 0; i < out->congestion_count; i++)
+        out->congestion[i] = (ut_named){values[i].name, values[i].value};
     const char *name = t->cc.ops->name;
     memcpy(out->congestion_control, name,
            u64_min(strlen(name), sizeof out->congestion_control - 1));

@@ -180,7 +180,6 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
     ack_tell_cc(t, a->now, acked, news.delivered);
     if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
         sent_forget(t);
-    t->was_cwnd_limited = false;
     if (quiet) {
         t->dup_acks = 0;
         t->flight_at_dup = 0;

@@ -64,6 +64,7 @@ struct bbr {
     uint8_t mode, ack_phase, undo_mode; /* BBR.state, BBR.undo_state */
     uint8_t full_bw_count, bw_probe_up_rounds;
     bool round_start, loss_round_start, is_loss_in_round;
+    bool is_loss_high; /* more than LossThresh of the last round */
     bool full_bw_reached, full_bw_now;
     bool is_bw_probe_sample, prev_probe_too_high, prev_probe_precautionary;
     bool idle_restart, probe_rtt_expired, probe_rtt_round_done;

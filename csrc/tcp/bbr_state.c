@@ -39,11 +39,8 @@ static void check_startup_high_loss(struct bbr_event *e)
     struct bbr *b = e->b;
     if (b->mode != BBR_STARTUP || !b->loss_round_start)
         return;
-    uint64_t lost = b->total_lost - b->round_lost;
-    uint64_t sent = lost + b->total_delivered - b->round_delivered;
-    bool is_high = b->in_recovery && b->recovery_round_passed &&
-                   b->startup_round_losses >= STARTUP_FULL_LOSS_COUNT &&
-                   lost * 100 > sent * BBR_LOSS_THRESH;
+    bool is_high = b->in_recovery && b->recovery_round_passed && b->is_loss_high &&
+                   b->startup_round_losses >= STARTUP_FULL_LOSS_COUNT;
     if (is_high && !b->full_bw_reached) {
         b->undo_mode = BBR_STARTUP;
         b->full_bw_reached = true;
@@ -51,8 +48,6 @@ static void check_startup_high_loss(struct bbr_event *e)
     }
     b->recovery_round_passed = b->in_recovery;
     b->startup_round_losses = 0;
-    b->round_lost = b->total_lost;
-    b->round_delivered = b->total_delivered;
 }
 
 static void check_startup_done(struct bbr_event *e)

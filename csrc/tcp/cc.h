@@ -60,6 +60,14 @@ struct cc_lost {
 
 struct tcp_cc;
 
+#define CC_VALUES 16u
+
+/* Bytes, bytes per second, ns or a plain number, as the name tells; UINT64_MAX = infinity. */
+struct cc_value {
+    const char *name;
+    uint64_t value;
+};
+
 struct cc_ops {
     const char *name;
     bool owns_cwnd;  /* in fast recovery too: no PRR */
@@ -81,6 +89,9 @@ struct cc_ops {
     void (*on_rto)(struct tcp_cc *cc, const struct cc_loss *loss, bool first);
     /* cwnd, ssthresh and state are back where they were. May be NULL. */
     void (*on_undo)(struct tcp_cc *cc, const struct cc_loss *now);
+    /* Its own values for the snapshot, by their RFC names: fills up to CC_VALUES, returns how many.
+     */
+    uint32_t (*describe)(const struct tcp_cc *cc, struct cc_value *out);
     /* About to send after `idle` with nothing in flight. */
     void (*on_idle)(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto);
 };

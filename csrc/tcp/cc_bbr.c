@@ -240,6 +240,30 @@ static void bbr_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle,
     }
 }
 
+static uint32_t bbr_describe(const struct tcp_cc *cc, struct cc_value *out)
+{
+    const struct bbr *b = bbr_of(cc);
+    const struct cc_value values[] = {
+        {"state", b->mode},
+        {"max_bw", bbr_max_bw(b)},
+        {"bw", b->bw},
+        {"bw_shortterm", b->bw_shortterm},
+        {"min_rtt_ns", b->min_rtt},
+        {"bdp", bbr_bdp(b, b->bw, 100)},
+        {"inflight_longterm", b->inflight_longterm},
+        {"inflight_shortterm", b->inflight_shortterm},
+        {"extra_acked", bbr_extra_acked(b)},
+        {"round_count", b->round_count},
+        {"full_bw", b->full_bw},
+        {"full_bw_reached", b->full_bw_reached},
+        {"ack_phase", b->ack_phase},
+        {"pacing_gain_percent", bbr_pacing_gain(b)},
+        {"send_quantum", b->send_quantum},
+    };
+    memcpy(out, values, sizeof values);
+    return UT_COUNTOF(values);
+}
+
 const struct cc_ops cc_bbr = {
     .name = "bbr",
     .owns_cwnd = true,
@@ -252,5 +276,6 @@ const struct cc_ops cc_bbr = {
     .on_recovered = bbr_on_recovered,
     .on_rto = bbr_on_rto,
     .on_undo = bbr_on_undo,
+    .describe = bbr_describe,
     .on_idle = bbr_on_idle,
 };

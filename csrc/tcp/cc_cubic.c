@@ -204,6 +204,28 @@ static void cubic_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idl
     cc_restart(cc, now->mss, idle, rto);
 }
 
+static uint32_t cubic_describe(const struct tcp_cc *cc, struct cc_value *out)
+{
+    const struct cubic *q = &cc->state.cubic;
+    const struct hystart *h = &q->hystart;
+    bool is_on = hystart_is_on(h);
+    const struct cc_value values[] = {
+        {"W_max", q->w_max},
+        {"K_ns", q->k * NS_PER_US},
+        {"W_est", q->w_est >> EST_SHIFT},
+        {"cwnd_prior", q->cwnd_prior},
+        {"t_epoch_ns", q->t_epoch},
+        {"hystart_phase", h->phase},
+        {"RttThresh_ns", is_on ? hystart_rtt_thresh(h) : 0},
+        {"lastRoundMinRTT_ns", is_on ? h->last_round_min_rtt : 0},
+        {"currentRoundMinRTT_ns", is_on ? h->current_round_min_rtt : 0},
+        {"rttSampleCount", is_on ? h->rtt_sample_count : 0},
+        {"css_rounds", is_on ? h->css_rounds : 0},
+    };
+    memcpy(out, values, sizeof values);
+    return UT_COUNTOF(values);
+}
+
 const struct cc_ops cc_cubic = {
     .name = "cubic",
     .init = cubic_init,
@@ -213,5 +235,6 @@ const struct cc_ops cc_cubic = {
     .on_ecn = cubic_on_ecn,
     .on_rto = cubic_on_rto,
     .on_undo = cubic_on_undo,
+    .describe = cubic_describe,
     .on_idle = cubic_on_idle,
 };

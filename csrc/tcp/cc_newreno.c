@@ -62,6 +62,12 @@ static void newreno_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t i
     cc_restart(cc, now->mss, idle, rto);
 }
 
+static uint32_t newreno_describe(const struct tcp_cc *cc, struct cc_value *out)
+{
+    out[0] = (struct cc_value){"bytes_acked", cc->state.newreno.bytes_acked};
+    return 1;
+}
+
 const struct cc_ops cc_newreno = {
     .name = "reno",
     .init = newreno_init,
@@ -69,5 +75,6 @@ const struct cc_ops cc_newreno = {
     .on_recovery = newreno_on_recovery,
     .on_recovered = newreno_on_recovered,
     .on_rto = newreno_on_rto,
+    .describe = newreno_describe,
     .on_idle = newreno_on_idle,
 };

@@ -41,7 +41,7 @@ _LINK_DOWN = -Code.LINK_DOWN
 _PLAIN_FIELDS = tuple(
     name
     for name in ConnectionInfo.__dataclass_fields__
-    if name not in ("state", "error", "local", "remote", "congestion_control")
+    if name not in ("state", "error", "local", "remote", "congestion_control", "congestion")
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
@@ -75,6 +75,10 @@ def _endpoint(ep: Any) -> tuple[str, int]:
     return text_of(_buffer(ep.ip)[:]), ep.port
 
 
+def _finite(value: int) -> int | None:
+    return None if value == 2**64 - 1 else value
+
+
 def _info(raw: Any) -> ConnectionInfo:
     values: dict[str, Any] = {name: getattr(raw, name) for name in _PLAIN_FIELDS}
     for name in _BOOL_FIELDS:
@@ -85,6 +89,10 @@ def _info(raw: Any) -> ConnectionInfo:
         local=_endpoint(raw.local),
         remote=_endpoint(raw.remote),
         congestion_control=ffi.string(raw.congestion_control).decode(),
+        congestion={
+            ffi.string(raw.congestion[i].name).decode(): _finite(raw.congestion[i].value)
+            for i in range(raw.congestion_count)
+        },
         **values,
     )
 

@@ -116,6 +116,9 @@ class ut_event(CData):
 class ut_span(CData):
     data: CArray[int]
     len: int
+class ut_named(CData):
+    name: CArray[bytes]
+    value: int
 class ut_info(CData):
     handle: int
     state: int
@@ -186,6 +189,9 @@ class ut_info(CData):
     backlog: int
     memory: int
     congestion_control: CArray[bytes]
+    pacing_rate: int
+    congestion_count: int
+    congestion: CArray[ut_named]
 class ut_transition(CData):
     at_ns: int
     handle: int
@@ -395,6 +401,10 @@ class FFI:
     def new(self, cdecl: Literal["ut_span *"], init: Any = ...) -> ut_span: ...
     @overload
     def new(self, cdecl: Literal["ut_span[]"], init: Any = ...) -> CArray[ut_span]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named *"], init: Any = ...) -> ut_named: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named[]"], init: Any = ...) -> CArray[ut_named]: ...
     @overload
     def new(self, cdecl: Literal["ut_info *"], init: Any = ...) -> ut_info: ...
     @overload

@@ -104,6 +104,11 @@ class ConnectionInfo:
     backlog: int
     memory: int
     congestion_control: str
+    pacing_rate: int
+    """Bytes per second; 0: not paced."""
+    congestion: Mapping[str, int | None]
+    """What the congestion control keeps, by the RFC's names; None: infinite. See
+    docs/design/congestion.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
