@@ -92,13 +92,13 @@ test: build ## the whole suite (ARGS="-k name" and the like)
 bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
 	@$(PY) benchmarks/against_kernel.py $(ARGS)
 
-docs: $(VENV)/.dev ## the documentation as a site in build/site
+docs: $(VENV)/.dev $(VENV)/.ext ## the documentation as a site in build/site
 	@$(PY) tools/requirements.py
-	@$(PY) -m mkdocs build --strict --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 
 # -- for developers -------------------------------------------------------------------------------
 
-.PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions demo-check wheel
+.PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions wheel wheels
 .PHONY: foreign packetdrill packetdrill-adapter test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
@@ -122,8 +122,13 @@ lint-c:
 	  printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} $(CLANG) $(C_WARN) -fsyntax-only {}; \
 	else echo "lint-c: no $(CLANG) here, gcc only" >&2; fi
 
-types: $(VENV)/.dev ## mypy, strict
+# pyright looks at the package as its users' type checkers do: what is installed, by its py.typed.
+types: $(VENV)/.dev ## mypy, strict, and pyright over the public names: all of them typed
 	@$(PY) -m mypy
+	@mkdir -p build
+	@PATH="$(abspath $(VENV))/bin:$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright --verifytypes usertcp \
+	  --ignoreexternal >build/verifytypes.txt || { cat build/verifytypes.txt >&2; false; }
+	@grep '^Type completeness' build/verifytypes.txt
 
 format: $(VENV)/.dev ## ruff and clang-format, in place
 	@$(PY) -m ruff check --quiet --fix-only .
@@ -201,6 +206,10 @@ instructions: $(VENV)/.bench $(VENV)/.ext ## callgrind counts against their budg
 wheel: $(VENV)/.made ## an abi3 wheel in dist/
 	@rm -rf build/lib* build/bdist*
 	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . >&2
+
+# Other machines' wheels: `cibuildwheel` (pyproject.toml), which needs its container images.
+wheels: $(VENV)/.dev ## sdist and wheels for this machine in dist/, audited, and tried in fresh environments
+	@$(PY) tools/wheels.py --keep dist
 
 test-all-pythons: ## the suite, installed from a wheel, on every CPython >= 3.11 of this machine
 	@tools/all-pythons $(ARGS)

@@ -22,6 +22,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+LIMITED_API = (
+    not FREE_THREADED and os.environ.get("UT_LIMITED_API", "1") != "0"
+)  # as csrc/_build.py
 WHITEBOX = os.environ.get("UT_WHITEBOX", "") not in ("", "0")
 
 
@@ -111,6 +114,6 @@ setup(
     cmdclass={"build_ext": BuildExt},
     options={
         "build_ext": {"build_temp": "build/objects"},
-        **({} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}}),
+        **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {}),
     },
 )

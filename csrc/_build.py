@@ -5,6 +5,7 @@ lists; there is no second copy. setup.py runs this file; the environment may say
   UT_WHITEBOX=1        also build usertcp._whitebox: checks on, and the regions of api/whitebox_*.h
   UT_SANITIZE=a,b      compile and link with -fsanitize=a,b, without optimisation that hides places
   UT_COVERAGE=1        compile for gcov
+  UT_LIMITED_API=0     for this very version of Python, as free-threaded ones always are
   UT_CFLAGS="..."      further compiler flags
 """
 
@@ -20,6 +21,7 @@ CSRC = Path(__file__).resolve().parent
 PUBLIC_HEADERS = ("usertcp_link.h", "usertcp.h", "usertcp_info.h")  # in cffi's reading order
 LAYERS = ("base", "wire", "tcp", "ip", "link", "stack", "api")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+LIMITED_API = not FREE_THREADED and os.environ.get("UT_LIMITED_API", "1") != "0"
 COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
 SANITIZE = os.environ.get("UT_SANITIZE", "")
 WHITEBOX = os.environ.get("UT_WHITEBOX", "") not in ("", "0")
@@ -96,7 +98,7 @@ def _builder(name: str, *, whitebox: bool) -> cffi.FFI:
         define_macros=[("UT_CHECKS", "1")] if whitebox else [],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        py_limited_api=not FREE_THREADED,
+        py_limited_api=LIMITED_API,
     )
     return builder
 

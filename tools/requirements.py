@@ -57,7 +57,7 @@ def deviations() -> list[tuple[str, str]]:
 
 def excused(deviating: list[tuple[str, str]]) -> dict[str, str]:
     """File of the deviation by the requirement it names: "RFC 9293 3.9.2.1 (MUST-51, MUST-52)"."""
-    found = {}
+    found: dict[str, str] = {}
     for path, text in deviating:
         if named := re.match(r"RFC (\d+) [\d.]+ \(([^)]*)\)", text):
             found |= {f"{named[1]}-{name}": path for name in named[2].split(", ")}

@@ -32,8 +32,9 @@ typedef struct {
 /* A connection or listener as it is now, with the RFCs' names. Sequence numbers are the wire's. */
 typedef struct {
     ut_handle handle;
-    uint32_t state; /* UT_STATE_... */
-    int32_t error;  /* why it ended, 0 while it lives */
+    uint32_t state;     /* UT_STATE_... */
+    int32_t error;      /* why it ended, 0 while it lives */
+    int32_t soft_error; /* what ICMP said of data in flight since the last progress; 0 = nothing */
     ut_endpoint local, remote;
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
     uint32_t irs, rcv_nxt, rcv_wnd, rcv_up, snd_up;

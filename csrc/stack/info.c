@@ -138,6 +138,7 @@ void info_conn(const ut_stack *s, const struct conn *c, ut_info *out)
 {
     info_begin(out, c->notice.handle, c->tcb.state, &c->key);
     out->error = c->tcb.error;
+    out->soft_error = c->tcb.soft_error;
     info_sequence(&c->tcb, out);
     info_sending(&c->tcb, out);
     info_counts(&c->tcb, out);

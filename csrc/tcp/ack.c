@@ -143,6 +143,7 @@ static struct tcp_news ack_scoreboard(struct tcb *t, const struct arrival *a, ui
 static void ack_timers(struct tcb *t, ns_t now)
 {
     t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    t->soft_error = 0;
     if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
         sendlog_clear(&t->sendlog);

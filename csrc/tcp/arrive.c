@@ -260,8 +260,10 @@ bool tcp_icmp_error(struct tcb *t, seq32 seq, int error, bool hard)
     if (!seq_in(seq, t->snd_una, tcb_flight(t)))
         return false;
     bool opening = t->state == TCP_SYN_SENT || (t->state == TCP_SYN_RECEIVED && !t->passive);
-    if (!hard || !opening)
-        return false; /* RFC 5927 5.2: soft once synchronized */
+    if (!hard || !opening) {
+        t->soft_error = error; /* RFC 5927 5.2: soft once synchronized; RFC 9293 MUST-47 */
+        return false;
+    }
     close_with(t, error);
     return true;
 }

@@ -119,7 +119,8 @@ struct tcb {
     uint8_t events;       /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
     uint8_t rexmt_kind;
-    int error; /* enum ut_error, why it is CLOSED */
+    int error;      /* enum ut_error, why it is CLOSED */
+    int soft_error; /* what ICMP last said of data still in flight; 0 = nothing */
 
     /* what was agreed */
     bool passive : 1;   /* RFC 9293 MUST-11: from a listener */

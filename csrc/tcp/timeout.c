@@ -19,7 +19,8 @@ static void persist(struct tcb *t, ns_t now)
 static bool rexmt_timeout(struct tcb *t, ns_t now)
 {
     if (timers_are_out_of_patience(t, now)) {
-        close_with(t, UT_E_TIMED_OUT); /* R2: RFC 9293 3.8.3 (MUST-20) */
+        /* R2: RFC 9293 3.8.3 (MUST-20). A router that said why knows better than the clock. */
+        close_with(t, t->soft_error != 0 ? t->soft_error : UT_E_TIMED_OUT);
         return true;
     }
     if (t->rexmt_kind == REXMT_PERSIST || (t->snd_wnd == 0 && t->state >= TCP_ESTABLISHED)) {

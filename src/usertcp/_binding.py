@@ -18,10 +18,16 @@ from usertcp._core import ffi, lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
-__all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
-
-__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "congestion_name",
-    "ffi", "lib",
+__all__ = [
+    "Bytes",
+    "Exported",
+    "LinkHolder",
+    "RawStack",
+    "checksum_name",
+    "congestion_name",
+    "counter_names",
+    "ffi",
+    "lib",
 ]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -38,10 +44,13 @@ _poll = lib.ut_poll
 _buffer = ffi.buffer
 
 _LINK_DOWN = -Code.LINK_DOWN
+_SPECIAL_FIELDS = frozenset(
+    ("state", "error", "soft_error", "local", "remote", "congestion_control", "congestion")
+)
 _PLAIN_FIELDS = tuple(
     name
     for name in ConnectionInfo.__dataclass_fields__
-    if name not in ("state", "error", "local", "remote", "congestion_control", "congestion")
+    if name not in _SPECIAL_FIELDS
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
@@ -86,6 +95,7 @@ def _info(raw: Any) -> ConnectionInfo:
     return ConnectionInfo(
         state=State(raw.state),
         error=name_of(raw.error) if raw.error else None,
+        soft_error=name_of(raw.soft_error) if raw.soft_error else None,
         local=_endpoint(raw.local),
         remote=_endpoint(raw.remote),
         congestion_control=ffi.string(raw.congestion_control).decode(),
@@ -138,13 +148,13 @@ class RawStack:
         config.seed[0], config.seed[1] = seed
         self._link = link
         self._stack: Any = self._new(config, capture)
-        self.polls = 0
+        self.polls: int = 0
         shared = lib.ut_stack_shared(self._stack)
-        self.shared = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
-        self.fd = link_info.fd
-        self.pump_fd = -1  # readable when the pump thread has left events; -1: there is none
+        self.fd: int = link_info.fd
+        self.pump_fd: int = -1  # readable when the pump thread has left events; -1: there is none
         self._scratch = ffi.new("uint8_t[]", SCRATCH)
         self._bytes = _buffer(self._scratch)
         self._span = ffi.new("ut_span *")

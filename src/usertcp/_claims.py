@@ -51,8 +51,8 @@ class PortClaim:
     """A range of local ports that the kernel leaves alone until release()."""
 
     def __init__(self, owner: Owner) -> None:
-        self.ports = (owner.first, owner.last)
-        self.table = owner.table
+        self.ports: tuple[int, int] = (owner.first, owner.last)
+        self.table: str = owner.table
         self._finalizer = weakref.finalize(self, _remove_if_ours, owner)
 
     def release(self) -> None:

@@ -36,7 +36,9 @@ class StackConfig:
     memory_limit: int | None = None
     """Bytes the stack may take in C; 0: no limit."""
     max_connections: int | None = None
+    """Connections at a time; one more is refused."""
     max_time_wait: int | None = None
+    """TIME-WAIT entries; beyond it the oldest gives way."""
     max_half_open: int | None = None
     """Half-open connections of all listeners together."""
     rcv_buffer: int | None = None
@@ -46,9 +48,11 @@ class StackConfig:
     msl: float | None = None
     """Maximum segment lifetime, RFC 9293 3.4.2; TIME-WAIT lasts twice this."""
     rto_initial: float | None = None
+    """Before the first round trip was measured, RFC 6298 2.1."""
     rto_min: float | None = None
+    """Least retransmission time-out, RFC 6298 2.4."""
     rto_max: float | None = None
-    """RFC 6298 2.1, 2.4, 2.5."""
+    """Greatest, RFC 6298 2.5."""
     delack: float | None = None
     """Delay of an ACK, RFC 9293 3.8.6.3: below 0.5."""
     quick_acks: int | None = None
@@ -56,22 +60,29 @@ class StackConfig:
     user_timeout: float | None = None
     """How long sent data may stay unacknowledged, RFC 9293 3.8.3."""
     connect_timeout: float | None = None
+    """How long a SYN may stay unanswered, RFC 9293 3.8.3."""
     orphan_timeout: float | None = None
     """How long a closed stream's connection may still try to deliver what was accepted."""
     synack_retries: int | None = None
+    """How often a SYN,ACK is sent again."""
     syn_cookies: int | None = None
     """0 never, 1 when the half-open queue is full, 2 always."""
     use_timestamps: bool | None = None
+    """Offer timestamps, RFC 7323 3."""
     use_window_scale: bool | None = None
+    """Offer window scaling, RFC 7323 2."""
     use_sack: bool | None = None
+    """Permit SACK, RFC 2018."""
     use_rack: bool | None = None
-    """RACK-TLP, RFC 8985, where SACK is agreed (the default); False: RFC 6675."""
+    """RACK-TLP where SACK is agreed, RFC 8985; else RFC 6675."""
     nodelay: bool | None = None
-    """Nagle's algorithm off for new connections (the default, as AnyIO, trio and asyncio do)."""
+    """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
+    """The first ephemeral port, RFC 6056."""
     port_last: int | None = None
-    """The ephemeral ports, RFC 6056."""
+    """The last one."""
     challenge_ack_limit: int | None = None
+    """Challenge ACKs per connection and second, RFC 5961 7."""
     congestion: str | None = None
     """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
     trace_capacity: int | None = None

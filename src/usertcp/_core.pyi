@@ -123,6 +123,7 @@ class ut_info(CData):
     handle: int
     state: int
     error: int
+    soft_error: int
     local: ut_endpoint
     remote: ut_endpoint
     iss: int

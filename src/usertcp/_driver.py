@@ -63,7 +63,7 @@ class Driver(ABC):
     checkpoint: Checkpoint
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.engine: Engine = engine
         self.armed: int = NEVER
 
     def after_call(self) -> None:

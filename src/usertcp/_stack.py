@@ -40,18 +40,18 @@ class Endpoint:
     )  # fmt: skip
 
     def __init__(self, engine: "Engine", handle: int, *, readable: bool = False) -> None:
-        self.engine = engine
-        self.handle = handle
+        self.engine: Engine = engine
+        self.handle: int = handle
         self.reader: Waiter | None = None
         self.writer: Waiter | None = None
-        self.busy_reading = False
-        self.busy_writing = False
-        self.readable = readable  # True for an accepted one: it may have had events before
-        self.connected = False
-        self.ended = False  # UT_CLOSED was told
-        self.error = 0
-        self.closed = False
-        self.link_failed = False
+        self.busy_reading: bool = False
+        self.busy_writing: bool = False
+        self.readable: bool = readable  # True for an accepted one: it may have had events before
+        self.connected: bool = False
+        self.ended: bool = False  # UT_CLOSED was told
+        self.error: int = 0
+        self.closed: bool = False
+        self.link_failed: bool = False
         engine.endpoints[handle] = self
 
     def on_event(self, events: int, error: int) -> None:
@@ -107,9 +107,9 @@ class Engine(RawStack):
         capture: str | None = None,
     ) -> None:
         self.endpoints: dict[int, Endpoint] = {}
-        self.failed = 0
+        self.failed: int = 0
         """The negated code that ended the stack: LINK_DOWN; 0 while it works."""
-        self.freed = False
+        self.freed: bool = False
         super().__init__(link, settings, seed, capture)
 
     def poll(self, now: int) -> None:

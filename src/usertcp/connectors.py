@@ -167,8 +167,11 @@ class TCPConnectable(ByteStreamConnectable):
     """`Stack.connectable(host, port)`: for whatever takes a connectable, `TLSConnectable` too."""
 
     stack: "Stack" = field(repr=False)
+    """The stack to connect over."""
     host: IPHost
+    """A name or an address."""
     port: int
+    """1 to 65535."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:

@@ -241,7 +241,7 @@ class Link:
         self._pointer = pointer
         self._claim = claim
         raw = self._raw_info()  # kept, because its array does not keep it
-        self.name = ffi.string(raw.name).decode()
+        self.name: str = ffi.string(raw.name).decode()
 
     @property
     def ports(self) -> tuple[int, int] | None:

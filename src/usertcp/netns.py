@@ -122,7 +122,7 @@ class Namespace:
     """A network namespace held open by a descriptor; it ends with close() and its last process."""
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
+        self.fd: int = fd
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` inside, in a thread of its own. Sockets it makes stay in there."""

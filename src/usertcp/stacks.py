@@ -37,8 +37,10 @@ class Stack:
     def __init__(self, engine: Engine, driver: Driver, addresses: Sequence[IPInterface]) -> None:
         self.engine = engine
         self.driver = driver
-        self.addresses = tuple(addresses)
-        self.families = frozenset(family_of(pack(a.ip)) for a in addresses)
+        self.addresses: tuple[IPInterface, ...] = tuple(addresses)
+        self.families: frozenset[AddressFamily] = frozenset(
+            family_of(pack(a.ip)) for a in addresses
+        )
         self.bypasses: Counter[str] = Counter()
         """Kernel TCP sockets that libraries brought along; counted by the surfaces over it."""
         self._closing = False

@@ -47,7 +47,9 @@ class StreamOption(IntEnum):
     LINGER = 5
     """-1: closing delivers what was accepted; 0: closing resets."""
     TTL = 6
+    """Of its packets: the IPv4 TTL, the IPv6 hop limit."""
     DSCP = 7
+    """Of its packets, 0 to 63 (RFC 2474)."""
     SND_LOWAT = 8
     """A blocked `send` goes on when at least this many bytes are free."""
     KEEPALIVE = 9

@@ -236,11 +236,16 @@ def test_what_cannot_be_run():
         ((), 2, "what is to be run"),
         (("no-such-program",), 1, "is no script"),
         (("-m", "no_such_module"), 1, "no module named"),
+        (("-m",), 2, "requires an argument"),
         (("true",), 1, "no Python program"),
     ):
         done = usertcp("run", *MEMORY, *words)
         assert (done.returncode, done.stdout) == (status, "")
         assert part in done.stderr
+
+
+@in_namespace
+def test_a_device_that_is_not_there_is_told_in_a_line():
     done = usertcp("run", "--link", "packet:none", "--address", "10.7.0.2/24", "x")
     assert (done.returncode, "no network device" in line_of(done.stderr)) == (1, True)
 

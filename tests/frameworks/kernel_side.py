@@ -1,5 +1,6 @@
 """The kernel's side of these tests: real servers on kernel TCP, at the other end of the cable."""
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -18,6 +19,7 @@ from support.cli import clean_environment
 
 KERNEL = "10.7.0.1"
 """The kernel's end of the cable."""
+_CLONE_NEWUSER = 0x10000000
 
 
 @contextmanager
@@ -65,7 +67,11 @@ def python_server(*words: str, port: int) -> Iterator[None]:
 
 
 def as_user(name: str) -> Callable[[], None]:
-    """For `preexec_fn`: the database refuses to run as root."""
+    """For `preexec_fn`: the database refuses to run as root.
+
+    A user namespace made without privilege has root and nobody else. There, one more namespace
+    within it calls the same user by the other number.
+    """
     entry = pwd.getpwnam(name)
 
     def become() -> None:
@@ -73,7 +79,27 @@ def as_user(name: str) -> Callable[[], None]:
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
 
-    return become
+    def rename() -> None:
+        if ctypes.CDLL(None).unshare(_CLONE_NEWUSER) != 0:
+            raise OSError("unshare")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{entry.pw_uid} 0 1")
+        Path("/proc/self/gid_map").write_text(f"{entry.pw_gid} 0 1")
+
+    return become if _exists(entry.pw_uid) else rename
+
+
+def give(path: Path, name: str) -> None:
+    """Makes a user of `as_user` the owner, where that is another user."""
+    if _exists(pwd.getpwnam(name).pw_uid):
+        shutil.chown(path, name)
+
+
+def _exists(uid: int) -> bool:
+    """Whether this user namespace has the user."""
+    text = Path("/proc/self/uid_map").read_text()
+    ranges = [map(int, line.split()) for line in text.splitlines()]
+    return any(first <= uid < first + count for first, _, count in ranges)
 
 
 def found(program: str, *places: Path) -> str:

@@ -1,7 +1,6 @@
 """asyncpg and redis.asyncio on a stack, with a real PostgreSQL and a real Redis on kernel TCP."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import usertcp
-from frameworks.kernel_side import KERNEL, as_user, found, running
+from frameworks.kernel_side import KERNEL, as_user, found, give, running
 from frameworks.on_stack import on_stack, opened
 from support.netns import in_namespace, veth
 
@@ -27,7 +26,7 @@ def postgres() -> Iterator[None]:
         become = None
         if os.getuid() == 0:
             become = as_user("postgres")
-            shutil.chown(place, "postgres")
+            give(Path(place), "postgres")
         yield from _serve(initdb, server, Path(place, "data"), become)
 
 

@@ -53,6 +53,33 @@ def test_soft_errors_never_end_a_connection(peer: Peer, kind: int, code: int, st
     assert peer.app.state == state
 
 
+@pytest.mark.rfc("9293-MUST-47")
+def test_soft_errors_are_told(peer: Peer):
+    """While it lasts, and as the reason should no answer come; progress forgets it."""
+    peer.configure(user_timeout=60).establish()
+    assert peer.app.info.soft_error is None
+    peer.app.send(b"lost on the way")
+    peer.gets_all()
+    error(peer, 3, 1, seq=1)
+    assert peer.app.info.soft_error == "HOST_UNREACHABLE"
+    peer.sends(ack=16)
+    assert peer.app.info.soft_error is None
+    peer.app.send(b"for ever")
+    peer.gets_all()
+    error(peer, 3, 0, seq=16)
+    assert (peer.app.state, peer.app.info.soft_error) == ("ESTABLISHED", "NET_UNREACHABLE")
+    peer.gets_all(within=61)
+    assert (peer.app.state, peer.app.error) == ("CLOSED", "NET_UNREACHABLE")
+
+
+def test_a_connect_that_times_out_knows_why(peer: Peer):
+    peer.configure(connect_timeout=10).app.connect()
+    peer.gets("SYN")
+    error(peer, 3, 1, seq=0)
+    peer.gets_all(within=11)
+    assert peer.app.error == "HOST_UNREACHABLE"
+
+
 @pytest.mark.attack(40)
 @pytest.mark.rfc("5927-02", "9293-SHLD-26")
 @pytest.mark.parametrize(("kind", "code"), V4_HARD)

@@ -40,7 +40,7 @@ class LoopMixin(SockCalls):
     """Mixed into an event loop's class, before it. `usertcp` is the state of its TCP."""
 
     def set_up_tcp(self, stack: Given, bypass: Policy | None) -> None:
-        self.usertcp = LoopStack(self, stack, bypass)
+        self.usertcp: LoopStack = LoopStack(self, stack, bypass)
         self._tokens = Tokens(self.usertcp)
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ class Server(base_events.Server):
 
     @property
     def sockets(self) -> tuple[Any, ...]:
+        """One per address it listens on; empty when closed."""
         return tuple(trsock.TransportSocket(sock) for sock in self._sockets or ())
 
     def begin(self) -> None:
@@ -122,10 +123,12 @@ class Server(base_events.Server):
             self._wakeup()
 
     def close_clients(self) -> None:
+        """Closes every connection it accepted: what was written still goes out."""
         for transport in list(self._clients):
             transport.close()
 
     def abort_clients(self) -> None:
+        """Closes them at once, as `Transport.abort`."""
         for transport in list(self._clients):
             transport.abort()
 

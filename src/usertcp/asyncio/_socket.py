@@ -48,6 +48,7 @@ class Socket(SocketState):
     def accepted(
         cls, stack: "Stack", endpoint: Endpoint, local: Name, remote: Name, options: dict[Key, int]
     ) -> "Socket":
+        """For a connection that the stack has accepted."""
         made = cls(AF_INET6 if ":" in local[0] else AF_INET)
         made._stack = stack
         made._end = endpoint

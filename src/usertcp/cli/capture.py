@@ -29,8 +29,8 @@ class Blocks:
     """Follows a pcapng stream and counts its packets, without keeping it."""
 
     def __init__(self) -> None:
-        self.packets = 0
-        self.bytes = 0
+        self.packets: int = 0
+        self.bytes: int = 0
         self._head = b""
         self._left = 0
 
@@ -65,7 +65,7 @@ class Recorder:
         self._client = client
         self._output = output
         self._count = count
-        self.blocks = Blocks()
+        self.blocks: Blocks = Blocks()
 
     def record(self, deadline: float, stop: int, status: Status | None) -> None:
         """Until `deadline`, `count` packets, a byte at `stop`, or the program's end."""

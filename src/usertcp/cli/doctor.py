@@ -11,7 +11,7 @@ from usertcp.cli._checks import MISSING, NOTE, OK, Check, everything
 from usertcp.cli._common import FAILURE, json_option, print_json
 
 _MARKS = {OK: "[green]ok[/]", MISSING: "[red]--[/]", NOTE: "[yellow] ![/]"}
-NEEDS = {
+NEEDS: dict[str, tuple[str, ...]] = {
     "demo and tests": ("engine", "private network namespace"),
     "packet:": ("engine", "AF_PACKET"),
     "tun:": ("engine", "TUN devices"),

@@ -40,6 +40,8 @@ class _Run(click.Command):
         while at < len(args):
             word = args[at]
             if word == "-m":
+                if at + 1 == len(args):
+                    break  # click misses the module
                 args = [*args[: at + 2], "--", *args[at + 2 :]]
                 break
             if word.startswith("-m") and not word.startswith("--"):

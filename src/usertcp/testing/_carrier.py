@@ -47,11 +47,15 @@ class TracedPacket:
     """What became of a packet. `at`: seconds since the network began to run."""
 
     at: float
+    """When it was sent."""
     source: str
+    """The host's name."""
     target: str
+    """The host's name, or the address if it is nobody's."""
     fate: str
     """passes, lost (on the link), cut (by a partition), or nobody (is there)"""
     data: bytes
+    """The IP packet."""
 
     def __str__(self) -> str:
         try:
@@ -73,7 +77,7 @@ class Carrier:
     def __init__(self) -> None:
         self.cuts: list[Partition] = []
         self.trace: deque[TracedPacket] = deque(maxlen=_KEPT)
-        self.packets = 0
+        self.packets: int = 0
         self._hash = hashlib.blake2b(digest_size=16)
         self._heap: list[tuple[int, int, Host, Host, bytes]] = []
         self._order = 0

@@ -23,6 +23,7 @@ from usertcp.testing.oracle import check_emitted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from usertcp._address import IPInterface
     from usertcp.testing.packets import Packet
 
 START = 1_000_000_000_000  # virtual time begins here, so that 0 is nobody's time
@@ -39,7 +40,7 @@ class EngineError(Exception):
     """A call of the engine gave an error; `name` is its name in errors.def."""
 
     def __init__(self, code: int) -> None:
-        self.name = name_of(code)
+        self.name: str = name_of(code)
         super().__init__(self.name)
 
 
@@ -72,19 +73,21 @@ class EngineHarness:
         link_buffer: int = 0,
         **config: Any,
     ) -> None:
-        self.now = start
+        self.now: int = start
         self.mtu = mtu
         self.emitted: deque[Emitted] = deque()
         self.on_emitted: Callable[[Emitted], None] = self.emitted.append
         self.events: dict[int, int] = {}
         self.errors: dict[int, str] = {}
-        self.addresses = [parse_interface(text) for text in addresses]
-        self.link = MemoryLink(mtu=mtu, ethernet=ethernet, buffer=link_buffer)
-        self.port = EthernetPort(self.link.mac, self.addresses) if ethernet else None
+        self.addresses: list[IPInterface] = [parse_interface(text) for text in addresses]
+        self.link: MemoryLink = MemoryLink(mtu=mtu, ethernet=ethernet, buffer=link_buffer)
+        self.port: EthernetPort | None = (
+            EthernetPort(self.link.mac, self.addresses) if ethernet else None
+        )
         # The RFC's delayed ACK from the first segment on, unless a test asks for the default.
-        self.config = StackConfig(**{"quick_acks": 0} | config)
+        self.config: StackConfig = StackConfig(**{"quick_acks": 0} | config)
         settings = self.config.engine_fields() | {"mtu": mtu}
-        self.raw = RawStack(self.link, settings, seed_words(seed))
+        self.raw: RawStack = RawStack(self.link, settings, seed_words(seed))
         for interface in self.addresses:
             packed, length = _packed(str(interface.ip)), interface.network.prefixlen
             _check(self.raw.address_add(packed, length, 0, self.now))
@@ -97,6 +100,7 @@ class EngineHarness:
 
     @property
     def deadline(self) -> int | None:
+        """When the engine wants to be polled next, ns; None: no timer runs."""
         value = int(self.raw.shared[0])
         return None if value == _events.NEVER else value
 
@@ -151,6 +155,7 @@ class EngineHarness:
         self.now = max(self.now, until)
 
     def advance(self, ns: int) -> None:
+        """Time passes; timers fire in their order."""
         self.run(self.now + ns)
 
     # -- connections ------------------------------------------------------------------------------
@@ -158,6 +163,7 @@ class EngineHarness:
     def connect(
         self, host: str, port: int, *, local_host: str = "", local_port: int = 0
     ) -> Connection:
+        """An active open. `EngineError` when the engine refuses."""
         local = _packed(local_host), local_port
         code, handle = self.raw.connect(local, (_packed(host), port), self.now)
         self.poll()
@@ -167,6 +173,7 @@ class EngineHarness:
     def listen(
         self, port: int, *, host: str = "", backlog: int = 16, share: bool = False
     ) -> Connection:
+        """A passive open; on all addresses without `host`. `EngineError` when it is refused."""
         code, handle = self.raw.listen(_packed(host), port, backlog, self.now, share=share)
         _check(code)
         return Connection(self, handle)
@@ -188,6 +195,7 @@ class EngineHarness:
         return "LISTEN" if self.is_listening(local_port) else "CLOSED"
 
     def is_listening(self, port: int | None = None) -> bool:
+        """Whether anything listens, on this port or on any."""
         rows = (row for row in self.raw.list_info() if row.state is State.LISTEN)
         return any(port in (None, row.local[1]) for row in rows)
 
@@ -195,13 +203,16 @@ class EngineHarness:
 
     @property
     def memory(self) -> int:
+        """Bytes held in C."""
         return self.raw.memory_in_use()
 
     @property
     def unfinished(self) -> int:
+        """Connections with unsent or unacknowledged data, or an unacknowledged FIN."""
         return self.raw.unfinished()
 
     def counters(self) -> dict[str, int]:
+        """Those that are not 0, by name."""
         return {name: value for name, value in self.raw.counters().items() if value}
 
     def drops(self) -> dict[str, int]:
@@ -210,6 +221,7 @@ class EngineHarness:
         return {n.removeprefix("drop_"): value for n, value in found if n.startswith("drop_")}
 
     def close(self) -> None:
+        """Frees the engine. Idempotent."""
         self.raw.free()
 
     def __del__(self) -> None:

@@ -25,7 +25,9 @@ class EthernetPort:
 
     def __init__(self, mac: bytes, own: Sequence[Interface]) -> None:
         self.mac = mac
-        self.own = {interface.ip for interface in own}
+        self.own: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = {
+            interface.ip for interface in own
+        }
         self.answering = True
         self.asked: list[str] = []  # addresses the stack asked for
 

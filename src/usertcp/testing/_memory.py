@@ -34,10 +34,10 @@ class MemoryLink:
         self._scratch = ffi.new("uint8_t[]", _FRAME_MAX)
         self._marks = ffi.new("ut_offload *")
         self._none = ffi.new("ut_offload *")
-        self.gso_size = 0  # of the frame read last
+        self.gso_size: int = 0  # of the frame read last
         info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(self._pointer, info)
-        self.mac = bytes(ffi.buffer(info.mac))[:6]
+        self.mac: bytes = bytes(ffi.buffer(info.mac))[:6]
         self._owned = True
 
     def release(self) -> Any:

@@ -27,17 +27,21 @@ class Partition:
 
     @property
     def is_cut(self) -> bool:
+        """Whether it is in force."""
         return self in self._cuts
 
     def cut(self) -> None:
+        """Puts it in force, again. Idempotent."""
         if not self.is_cut:
             self._cuts.append(self)
 
     def heal(self) -> None:
+        """Lifts it. Idempotent."""
         if self.is_cut:
             self._cuts.remove(self)
 
     def separates(self, source: Host, target: Host) -> bool:
+        """Whether packets from `source` to `target` are lost by it when it is in force."""
         if source in self._left:
             return self._is_right(target)
         return self._both_ways and target in self._left and self._is_right(source)

@@ -19,26 +19,39 @@ class Got:
     """A segment of the stack, in the peer's terms."""
 
     at: float
+    """When it was emitted: seconds since the stack was made."""
     seq: int
+    """Relative to the stack's ISN."""
     ack: int | None
+    """Relative to the peer's ISN; None without ACK."""
     flags: frozenset[str]
+    """Names of the flags that are set."""
     data: bytes
+    """Its text."""
     window: int
+    """Bytes, scaled as agreed."""
     sack: tuple[tuple[int, int], ...]
+    """SACK blocks, relative to the peer's ISN."""
     ts: tuple[int, int] | None
+    """(TSval, TSecr); None without the option."""
     urgent: int
+    """The urgent pointer's field."""
     packet: Packet
+    """All of it."""
 
     @property
     def segment(self) -> Segment:
+        """As it was on the wire."""
         return self.packet.segment
 
     @property
     def end(self) -> int:
+        """The relative sequence number after it; SYN and FIN count."""
         return self.seq + self.segment.length
 
     @property
     def mss(self) -> int | None:
+        """The MSS option, bytes; None without one."""
         return self.segment.options.mss
 
 

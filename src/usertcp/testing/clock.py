@@ -73,7 +73,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
-        self.threads_busy = 0
+        self.threads_busy: int = 0
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:

@@ -116,12 +116,12 @@ class Figure:
     def __init__(
         self, text: str, *, isn_a: int | None = None, isn_b: int | None = None, **config: Any
     ) -> None:
-        self.text = textwrap.dedent(text).strip("\n")
-        self.steps = parse(self.text)
+        self.text: str = textwrap.dedent(text).strip("\n")
+        self.steps: list[Step] = parse(self.text)
         self.config = config
-        self.trace = Trace()
-        self.now = START
-        self.quiet = False
+        self.trace: Trace = Trace()
+        self.now: int = START
+        self.quiet: bool = False
         self.known: dict[str, int] = {}  # letters
         first = self.steps[0]
         if first.kind != "states":
@@ -130,9 +130,9 @@ class Figure:
         early = 1 if first.left == first.right == "ESTABLISHED" else 0
         first_a = self._first_seq("a", 100) - early if isn_a is None else isn_a
         first_b = self._first_seq("b", 300) - early if isn_b is None else isn_b
-        self.a = Side("a", self, first_a % 2**32)
-        self.b = Side("b", self, first_b % 2**32)
-        self.sides = {"a": self.a, "b": self.b}
+        self.a: Side = Side("a", self, first_a % 2**32)
+        self.b: Side = Side("b", self, first_b % 2**32)
+        self.sides: dict[str, Side] = {"a": self.a, "b": self.b}
 
     def _first_seq(self, sender: str, default: int) -> int:
         for step in self.steps:

@@ -21,6 +21,7 @@ from usertcp.testing._memory import MemoryLink
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from usertcp._address import IPInterface
     from usertcp.testing.impair import Pipe
     from usertcp.testing.network import Network
 
@@ -52,13 +53,13 @@ class Host:
         options: dict[str, Any],
     ) -> None:
         self.network = network
-        self.addresses = [parse_interface(text) for text in addresses]
+        self.addresses: list[IPInterface] = [parse_interface(text) for text in addresses]
         self.name = name
         self.mtu = mtu
         self.pipes: dict[bytes, tuple[Pipe, Host]] = {}
         self.attached: Attachment | None = None
         self.unreachable = 0
-        self.boots = 0
+        self.boots: int = 0
         self.stack: Stack | None = None
         self._options = options
         self._is_down = False
@@ -67,6 +68,7 @@ class Host:
 
     @property
     def address(self) -> str:
+        """The first of its addresses, without a prefix length."""
         return str(self.addresses[0].ip)
 
     @property

@@ -20,15 +20,19 @@ class Impairment:
     """One direction of a link. Times are seconds, probabilities 0 to 1, sizes bytes."""
 
     delay: float = 0.0
+    """Of every packet."""
     jitter: float = 0.0
     """Up to this much more delay; packets keep their order."""
     loss: float = 0.0
+    """Probability of being lost."""
     burst: float = 1.0
     """Mean number of packets lost together."""
     duplicate: float = 0.0
+    """Probability of arriving twice."""
     reorder: float = 0.0
     """Probability of being held back by `reorder_delay`, so that later packets overtake."""
     reorder_delay: float = 0.01
+    """The longest time a packet is held back."""
     corrupt: float = 0.0
     """Probability that one bit flips; checksums are not repaired."""
     rate: float | None = None
@@ -56,8 +60,11 @@ class Pipe:
     """Packets in with `offer`, out at the times it returns. `impairment` may be changed."""
 
     impairment: Impairment
+    """What happens to packets offered from now on."""
     rng: random.Random
+    """Decides; the same state, the same fates."""
     statistics: PipeStatistics = field(default_factory=PipeStatistics)
+    """What happened to packets so far."""
     _busy_until: int = 0  # of the serialising sender
     _last_out: int = 0
     _losing: bool = False

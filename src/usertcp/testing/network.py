@@ -52,10 +52,10 @@ class Network:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.rng = random.Random(seed)
+        self.rng: random.Random = random.Random(seed)
         self.hosts: list[Host] = []
-        self.names = Names()
-        self.carrier = Carrier()
+        self.names: Names = Names()
+        self.carrier: Carrier = Carrier()
         self._tasks: TaskGroup | None = None
         self._pending: list[Callable[[], object]] = []  # what was scheduled before the beginning
         self._session: AbstractAsyncContextManager[None] | None = None

@@ -93,7 +93,7 @@ class FlowOracle:
         self.peer: FlowOracle | None = None
         self.right_edge: int | None = None  # offered by this side
         self.permit: int | None = None
-        self.timestamps = False
+        self.timestamps: bool = False
         self.fin: int | None = None
 
     def emitted(self, segment: Segment) -> None:

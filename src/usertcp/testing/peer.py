@@ -37,11 +37,11 @@ class Peer:
     def __init__(
         self, wire: Wire | None = None, *, port: int = 40001, isn: int = 7_000_000
     ) -> None:
-        self.trace = wire.trace if wire else Trace()
+        self.trace: Trace = wire.trace if wire else Trace()
         self.port = port
         self.iss = isn
         self.irs: int | None = None
-        self.app = App(self)
+        self.app: App = App(self)
         self._wire = wire
         self._config: dict[str, Any] = {"nodelay": True}
         self._queue: deque[Emitted] = deque()
@@ -50,13 +50,14 @@ class Peer:
     def reset(self) -> None:
         """A new connection may begin (same ports)."""
         self.irs = None
-        self.snd_nxt = 0
-        self.rcv_nxt = 0
+        self.snd_nxt: int = 0
+        self.rcv_nxt: int = 0
         self.scale_out: int | None = None
         self.scale_in: int | None = None
-        self.window = 65535
-        self.use_ts = False
-        self.ts_val, self.ts_recent = 1000, 0
+        self.window: int = 65535
+        self.use_ts: bool = False
+        self.ts_val: int = 1000
+        self.ts_recent: int = 0
         self._queue.clear()
 
     # -- the stack --------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ class Peer:
 
     @property
     def wire(self) -> Wire:
+        """Between the peer and the stack; made at its first use."""
         if self._wire is None:
             options = dict(self._config)
             own = "fd00::1/64" if options.pop("ipv6", False) else "10.0.0.1/24"
@@ -80,14 +82,17 @@ class Peer:
 
     @property
     def engine(self) -> EngineHarness:
+        """The stack's."""
         return self._wire.engine if self._wire is not None else self.wire.engine
 
     @property
     def stack_host(self) -> Address:
+        """The stack's address."""
         return self.engine.addresses[0].ip
 
     @property
     def host(self) -> Address:
+        """The peer's address."""
         six = (
             self._wire.engine.addresses[0].version == 6 if self._wire else self._config.get("ipv6")
         )
@@ -108,6 +113,7 @@ class Peer:
         return (self.engine.now - START) / SECOND
 
     def advance(self, seconds: float) -> None:
+        """Time passes, in seconds."""
         self.trace.note(self.engine.now, f"... {seconds} s")
         self.engine.advance(round(seconds * SECOND))
 
@@ -297,6 +303,7 @@ class Peer:
         return taken
 
     def fail(self, why: str) -> NoReturn:
+        """`AssertionError` with all that happened so far."""
         raise AssertionError(f"{why}\n\nso far:\n{self.trace}")
 
     # -- whole exchanges --------------------------------------------------------------------------
@@ -338,5 +345,6 @@ class Peer:
             self.advance(seconds)
 
     def close(self) -> None:
+        """Frees the stack."""
         if self._wire is not None:
             self._wire.engine.close()

@@ -49,12 +49,12 @@ class Simulator:
 
     def __init__(self, seed: int = 0, *, start: int = START) -> None:
         self.seed = seed
-        self.rng = random.Random(seed)
-        self.now = start
+        self.rng: random.Random = random.Random(seed)
+        self.now: int = start
         self.hosts: list[SimHost] = []
-        self.trace = Trace()
+        self.trace: Trace = Trace()
         self.tracing = False
-        self.packets = 0
+        self.packets: int = 0
         self.after_event: Callable[[SimHost], None] | None = None  # a packet or timer was processed
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -85,6 +85,7 @@ class Simulator:
     # -- events -----------------------------------------------------------------------------------
 
     def call_at(self, at: int, function: Callable[[], None]) -> None:
+        """Calls `function` at this time, ns; what is past is done next."""
         self._order += 1
         heapq.heappush(self._heap, (max(at, self.now), self._order, function))
 
@@ -165,6 +166,7 @@ class Simulator:
         return True
 
     def close(self) -> None:
+        """Frees all engines."""
         for host in self.hosts:
             host.engine.close()
 

@@ -35,7 +35,7 @@ class SocketFactory(trio.abc.SocketFactory):
     def __init__(self, stack: Stack, *, bypass: Policy | None = None) -> None:
         self.stack = stack
         self.bypass = policy(bypass)
-        self.kernel_sockets = 0
+        self.kernel_sockets: int = 0
 
     def socket(
         self,

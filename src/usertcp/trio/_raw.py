@@ -21,6 +21,7 @@ import trio
 from usertcp import _events
 from usertcp._address import ANY, ANY_V4, text_of
 from usertcp._binding import lib
+from usertcp._driver import Driver  # noqa: TC001 a block of its own for one annotation is too much
 from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
@@ -55,9 +56,9 @@ class SocketEndpoint(Endpoint):
     def __init__(self, engine: Engine, handle: int, *, accepted: bool = False) -> None:
         super().__init__(engine, handle, readable=accepted)
         self.connected = accepted
-        self.armed = False
+        self.armed: bool = False
         """A send was refused or cut short: UT_WRITABLE will tell."""
-        self.ready = -1
+        self.ready: int = -1
 
     def on_event(self, events: int, error: int) -> None:
         if events & _events.WAKES_WRITER:
@@ -83,17 +84,17 @@ class SocketState(socket.socket):
 
     def __init__(self, stack: Stack, family: int, options: Options | None = None) -> None:
         # Not super().__init__: there is no descriptor to make.
-        self.stack = stack
-        self.driver = stack.driver
-        self.engine = stack.engine
-        self.options = Options(options)
+        self.stack: Stack = stack
+        self.driver: Driver = stack.driver
+        self.engine: Engine = stack.engine
+        self.options: Options = Options(options)
         self.ends: list[SocketEndpoint] = []
         """Of a connection one; of a listener one per address of the engine; else none."""
-        self.is_listener = False
+        self.is_listener: bool = False
         self.local: SockName = present(family, text_of(wildcard(family)), 0)
-        self.snd_lowat = max(self.options.remembered.get(TCP_NOTSENT_LOWAT, 0), 0)
-        self.snd_lowered = 0  # the true SO_SNDBUF while the engine's is lowered
-        self.snd_room = 0  # bytes that can be sent before TCP_NOTSENT_LOWAT can be reached
+        self.snd_lowat: int = max(self.options.remembered.get(TCP_NOTSENT_LOWAT, 0), 0)
+        self.snd_lowered: int = 0  # the true SO_SNDBUF while the engine's is lowered
+        self.snd_room: int = 0  # bytes that can be sent before TCP_NOTSENT_LOWAT can be reached
         self._family = AddressFamily(family)
         self._claim: _ports.Claim | None = None
         self._remote: SockName | None = None

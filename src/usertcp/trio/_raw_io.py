@@ -255,8 +255,8 @@ class RawSocket(SocketState):
         self.check_open()
         told = self.options.set(level, name, value, optlen)
         if (level, name) == TCP_NOTSENT_LOWAT:
-            self.snd_lowat = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
-            self.snd_room = 0
+            self.snd_lowat: int = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
+            self.snd_room: int = 0
             if self.snd_lowered and self.ends and not self.ends[0].closed:
                 self.raise_limit(self.ends[0])
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:
@@ -264,7 +264,7 @@ class RawSocket(SocketState):
         option, number = told
         end = self.ends[0]
         if option is StreamOption.SND_LIMIT:
-            self.snd_lowered = 0
+            self.snd_lowered: int = 0
         code = self.engine.set_option(end.handle, option, number, self.driver.now())
         if code < 0 and code != -Code.STALE_HANDLE:
             raise system_error(code)
