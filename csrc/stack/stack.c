@@ -14,7 +14,7 @@
 #define CONN_SLAB 32u
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
-#define TROUBLE_SLAB 4u
+#define TROUBLE_SLAB 2u
 #define SENT_SLAB 4u
 #define CC_SLAB 8u
 #define RINGS_KEPT 64u

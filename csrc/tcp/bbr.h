@@ -85,7 +85,7 @@ struct bbr_event {
     bool is_app_limited, is_cwnd_limited, has_sample;
 };
 
-static inline struct bbr *bbr_of(const struct tcp_cc *cc) { return cc->state.large.at; }
+static inline struct bbr *bbr_of(const struct tcp_cc *cc) { return cc->own.large.at; }
 static inline uint64_t bbr_max_bw(const struct bbr *b)
 {
     return u64_max(b->max_bw[0], b->max_bw[1]);

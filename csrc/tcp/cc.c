@@ -63,7 +63,7 @@ static void begin_episode(struct tcp_cc *cc)
         return;
     cc->prior.cwnd = cc->cwnd;
     cc->prior.ssthresh = cc->ssthresh;
-    cc->prior.state = cc->state;
+    cc->prior.own = cc->own;
     cc->in_episode = cc->may_undo = true;
 }
 
@@ -108,7 +108,7 @@ bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max)
     cc->cwnd = u32_max(cc->cwnd, u32_min(cc->prior.cwnd, cwnd_max));
     /* RFC 4015 3.2 (8): slow start may go on to where it was. */
     cc->ssthresh = u32_max(cc->ssthresh, u32_max(cc->prior.ssthresh, cc->prior.cwnd));
-    cc->state = cc->prior.state;
+    cc->own = cc->prior.own;
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);
     return true;

@@ -141,10 +141,10 @@ struct tcp_cc {
     struct cc_env *env;
     uint32_t cwnd, ssthresh; /* bytes */
     uint64_t pacing_rate;    /* bytes per second; 0 = not paced */
-    union cc_state state;
+    union cc_state own;
     struct {
         uint32_t cwnd, ssthresh;
-        union cc_state state;
+        union cc_state own;
     } prior; /* to the episode */
     bool in_episode, may_undo;
     bool wants_log; /* sent.h is to be kept: for cc_ack.rtt, or rate samples */

@@ -81,9 +81,9 @@ static void bbr_init(struct tcp_cc *cc, uint32_t mss)
         cc->ops->init(cc, mss);
         return;
     }
-    cc->state.large.at = b;
+    cc->own.large.at = b;
     cc->wants_log = true;
-    cc->state.large.index = index;
+    cc->own.large.index = index;
     cc->cwnd = b->initial_cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;
     b->mss = mss;
@@ -95,7 +95,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t mss)
     bbr_enter_startup(b);
 }
 
-static void bbr_fini(struct tcp_cc *cc) { pool_put(&cc->env->large, cc->state.large.index); }
+static void bbr_fini(struct tcp_cc *cc) { pool_put(&cc->env->large, cc->own.large.index); }
 
 /* What has no time before the first ACK. */
 static void begin(struct tcp_cc *cc, const struct cc_ack *a)

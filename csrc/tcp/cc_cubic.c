@@ -52,16 +52,16 @@ static void cubic_init(struct tcp_cc *cc, uint32_t mss)
 {
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;
-    cc->state.cubic = (struct cubic){.w_max = 0};
+    cc->own.cubic = (struct cubic){.w_max = 0};
     cc->wants_log = true;
-    hystart_init(&cc->state.cubic.hystart); /* RFC 9438 4.10 (SHOULD) */
+    hystart_init(&cc->own.cubic.hystart); /* RFC 9438 4.10 (SHOULD) */
 }
 
 /* A stage of congestion avoidance begins. `w_max` is what a reduction left, or 0: the first one
  * without a loss, or the first after a time-out. */
 static void begin_stage(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     q->t_epoch = a->now;
     if (q->w_max == 0 || q->after_rto) {
         /* RFC 9438 4.8, 4.10: K = 0, W_max = cwnd; W_est from cwnd */
@@ -76,7 +76,7 @@ static void begin_stage(struct tcp_cc *cc, const struct cc_ack *a)
 /* The window an AIMD flow of the same mean would have (4.3). */
 static uint32_t reno_friendly(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     uint64_t grow = ((uint64_t)a->acked * a->mss << EST_SHIFT) / cc->cwnd;
     /* RFC 9438 4.3 (SHOULD): alpha is 1 once W_est is back at where cwnd was before. */
     if (q->w_est >> EST_SHIFT < q->cwnd_prior)
@@ -87,7 +87,7 @@ static uint32_t reno_friendly(struct tcp_cc *cc, const struct cc_ack *a)
 
 static void avoid_congestion(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     if (q->t_epoch == 0)
         begin_stage(cc, a);
     uint64_t t = time_between(q->t_epoch, a->now) / NS_PER_US;
@@ -109,7 +109,7 @@ static void avoid_congestion(struct tcp_cc *cc, const struct cc_ack *a)
 
 static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    struct hystart *h = &cc->state.cubic.hystart;
+    struct hystart *h = &cc->own.cubic.hystart;
     uint32_t room = u32_max(cc->ssthresh - cc->cwnd, a->mss);
     if (!hystart_is_on(h)) {
         cc->cwnd += u32_min(a->acked, room); /* RFC 5681 3.1, by bytes; see newreno_on_ack */
@@ -119,13 +119,13 @@ static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
     if (!hystart_is_on(h)) {
         cc->wants_log = false;
         cc->ssthresh = cc->cwnd; /* RFC 9406 4.2: five rounds of CSS are over */
-        cc->state.cubic.t_epoch = 0;
+        cc->own.cubic.t_epoch = 0;
     }
 }
 
 static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     ns_t since = q->last_ack_at != 0 ? time_between(q->last_ack_at, a->now) : 0;
     q->last_ack_at = a->now;
     if (!a->was_cwnd_limited) {
@@ -145,7 +145,7 @@ static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
 /* RFC 9438 4.6 (MUST) and 4.7: what a sign of congestion does to the cubic; returns ssthresh. */
 static uint32_t reduce(struct tcp_cc *cc, const struct cc_loss *l)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     hystart_stop(&q->hystart);
     cc->wants_log = false;
     /* 4.7 (SHOULD): below the last W_max others are coming; make room for them. */
@@ -180,7 +180,7 @@ static void cubic_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
 {
     if (first)
         cc->ssthresh = u32_max(reduce(cc, l), 2 * l->mss); /* RFC 9438 4.8 */
-    cc->state.cubic.after_rto = true;
+    cc->own.cubic.after_rto = true;
     cc->cwnd = l->mss; /* the loss window of RFC 5681 3.1 */
     cc->pacing_rate = 0;
 }
@@ -188,7 +188,7 @@ static void cubic_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
 static void cubic_on_undo(struct tcp_cc *cc, const struct cc_loss *now)
 {
     /* RFC 9438 4.9: the time spent believing in a loss is no time of the epoch. */
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     if (q->t_epoch != 0 && q->last_ack_at != 0)
         q->t_epoch = time_after(q->t_epoch, time_between(q->last_ack_at, now->now));
     q->last_ack_at = now->now;
@@ -196,7 +196,7 @@ static void cubic_on_undo(struct tcp_cc *cc, const struct cc_loss *now)
 
 static void cubic_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)
 {
-    struct cubic *q = &cc->state.cubic;
+    struct cubic *q = &cc->own.cubic;
     if (q->t_epoch != 0 && q->last_ack_at != 0) {
         q->t_epoch = time_after(q->t_epoch, time_between(q->last_ack_at, now->now));
         q->last_ack_at = now->now;
@@ -206,7 +206,7 @@ static void cubic_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idl
 
 static uint32_t cubic_describe(const struct tcp_cc *cc, struct cc_value *out)
 {
-    const struct cubic *q = &cc->state.cubic;
+    const struct cubic *q = &cc->own.cubic;
     const struct hystart *h = &q->hystart;
     bool is_on = hystart_is_on(h);
     const struct cc_value values[] = {

@@ -9,7 +9,7 @@ static void newreno_init(struct tcp_cc *cc, uint32_t mss)
 {
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX; /* RFC 5681 3.1: arbitrarily high */
-    cc->state.newreno.bytes_acked = 0;
+    cc->own.newreno.bytes_acked = 0;
 }
 
 static void newreno_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
@@ -24,9 +24,9 @@ static void newreno_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
         cc->cwnd += u32_min(a->acked, u32_max(room, a->mss));
         return;
     }
-    cc->state.newreno.bytes_acked += a->acked;
-    if (cc->state.newreno.bytes_acked >= cc->cwnd) {
-        cc->state.newreno.bytes_acked -= cc->cwnd;
+    cc->own.newreno.bytes_acked += a->acked;
+    if (cc->own.newreno.bytes_acked >= cc->cwnd) {
+        cc->own.newreno.bytes_acked -= cc->cwnd;
         cc->cwnd += a->mss; /* RFC 5681 3.1 (MUST): at most one SMSS per RTT */
     }
 }
@@ -41,7 +41,7 @@ static void newreno_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
 {
     cc->ssthresh = newreno_ssthresh(l);
     cc->cwnd = cc->ssthresh; /* RFC 6675 5 (4.2) */
-    cc->state.newreno.bytes_acked = 0;
+    cc->own.newreno.bytes_acked = 0;
 }
 
 static void newreno_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
@@ -54,7 +54,7 @@ static void newreno_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool firs
     if (first)
         cc->ssthresh = newreno_ssthresh(l); /* RFC 5681 3.1 (4) */
     cc->cwnd = l->mss;                      /* the loss window */
-    cc->state.newreno.bytes_acked = 0;
+    cc->own.newreno.bytes_acked = 0;
 }
 
 static void newreno_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)
@@ -64,7 +64,7 @@ static void newreno_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t i
 
 static uint32_t newreno_describe(const struct tcp_cc *cc, struct cc_value *out)
 {
-    out[0] = (struct cc_value){"bytes_acked", cc->state.newreno.bytes_acked};
+    out[0] = (struct cc_value){"bytes_acked", cc->own.newreno.bytes_acked};
     return 1;
 }
 

@@ -52,8 +52,8 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
     out->data = sendq_view(&t->sendq, &t->env->snd_rings, lo, len);
     out->seg.len = len;
     t->data_segs_out++;
-    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch that
-     * the link segments, so that a receiver that merges segments does not wait for more. */
+    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch
+     * that the link segments, so that a receiver that merges segments does not wait for more. */
     if ((lo + len == t->sendq.end && (!t->unpushed || t->probe_now)) || len > out->mss)
         out->seg.flags |= TCP_PSH;
 }
@@ -183,6 +183,7 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
+    t->flight_before_at = TIME_NEVER; /* FlightSize is another one now */
     if (fin) {
         t->fin_was_alone = len == 0;
         send_fin(t);
@@ -190,8 +191,8 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     t->last_sent = now;
 }
 
-/* RFC 7661 4.1, over a round trip and not an ACK: whether cwnd was the limit, else how much of it was
- * used at most. ACKs that come in one batch all find the same. */
+/* RFC 7661 4.1, over a round trip and not an ACK: whether cwnd was the limit, else how much of it
+ * was used at most. ACKs that come in one batch all find the same. */
 static void cwnd_used(struct tcb *t)
 {
     uint32_t flight = tcb_flight(t);

@@ -31,8 +31,8 @@ class StackConfig:
     """
 
     profile: str | None = None
-    """`"linux"` (the default) or `"rfc"`: the defaults where the RFCs leave a choice, or where practice
-    has left them behind. Other options go before it."""
+    """`"linux"` or `"rfc"`: the defaults where the RFCs leave a choice, or where practice has left
+    them behind. Other options go before it."""
     memory_limit: int | None = None
     """Bytes the stack may take in C; 0: no limit."""
     max_connections: int | None = None

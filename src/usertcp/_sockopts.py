@@ -198,7 +198,7 @@ class Live(Protocol):
 class Options:
     """What setsockopt was told about one socket, before it has a connection and after."""
 
-    __slots__ = ("engine", "linger", "remembered")
+    __slots__ = ("congestion", "engine", "linger", "remembered")
 
     def __init__(self, like: "Options | None" = None) -> None:
         """`like`: the listener's, for an accepted socket."""

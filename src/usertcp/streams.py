@@ -65,6 +65,9 @@ class StreamOption(IntEnum):
     """ns: the retransmission time-out is not less, RFC 6298 2.4."""
     CONGESTION = 20
     """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
+    CORK = 32
+    """1: only full segments leave, until it is 0 again or the stream ends; 2: and what is sent
+    meanwhile asks for no PSH."""
 
 
 class TCPStream(ByteStream):

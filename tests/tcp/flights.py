@@ -4,6 +4,7 @@ from usertcp.testing import Got, Peer
 
 MSS = 1000
 RTT = 0.1
+RTO = RTT + 1.0  # of `flight`: SRTT and the floor of the variance
 
 
 def edge(number: int) -> int:

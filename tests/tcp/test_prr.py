@@ -93,7 +93,7 @@ def test_it_ends_at_ssthresh(peer: Peer):
 
 def test_newreno_is_paced_as_well(peer: Peer):
     """Without SACK each duplicate ACK stands for a segment delivered."""
-    flight(peer, sack=False)
+    flight(peer, sack=False, congestion="reno")
     peer.advance(RTT)
     sent = [len(ack(peer, 0)) for _ in range(9)]
     assert sent[:3] == [1, 1, 1], "limited transmit twice, and the retransmission"

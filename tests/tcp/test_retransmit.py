@@ -42,9 +42,11 @@ def test_next_samples(peer: Peer):
 
 
 @pytest.mark.rfc("6298-04")
-def test_floor_and_ceiling(peer: Peer):
-    peer.configure(rto_min=1.0, rto_max=2.0).establish(rtt=0.01)
-    assert peer.app.info.rto_ns == 1000 * MS
+@pytest.mark.parametrize(("profile", "rto"), [("rfc", 1000), ("linux", 1010)])
+def test_floor_and_ceiling(peer: Peer, profile: str, rto: int):
+    """Linux keeps the floor of what is added to SRTT, which is never less."""
+    peer.configure(profile=profile, rto_min=1.0, rto_max=2.0).establish(rtt=0.01)
+    assert peer.app.info.rto_ns == rto * MS
     timed(peer, 0.9)
     timed(peer, 0.9)
     assert peer.app.info.rto_ns <= 2000 * MS
@@ -91,7 +93,7 @@ def test_karn_takes_no_ambiguous_sample(peer: Peer):
 
 @pytest.mark.rfc("9293-MUST-18")
 def test_backoff_stays_until_a_sample(peer: Peer):
-    peer.configure(use_rack=False, rto_min=1.0).establish(rtt=0.1)
+    peer.configure(profile="rfc", use_rack=False).establish(rtt=0.1)
     peer.app.send(b"x")
     peer.gets()
     peer.gets(within=1.5)

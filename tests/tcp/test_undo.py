@@ -2,14 +2,14 @@
 
 import pytest
 
-from tcp.flights import MSS, RTT, ack, edge, flight, numbers
+from tcp.flights import MSS, RTO, RTT, ack, edge, flight, numbers
 from usertcp.testing import Got, Peer
 
 
 def timed_out(peer: Peer, **options: object) -> Got:
     """Ten are in flight, the RTO has fired, and 0 has been sent again."""
     flight(peer, **{"use_rack": False} | options)
-    got = peer.gets_all(within=1.0001)
+    got = peer.gets_all(within=RTO + 0.0001)
     assert numbers(got) == [0]
     assert peer.app.info.cwnd == MSS
     return got[0]
@@ -71,7 +71,7 @@ def test_a_second_timeout_begins_anew(peer: Peer):
 
 def test_nothing_new_to_send_no_frto(peer: Peer):
     flight(peer, data=10, use_rack=False)
-    peer.gets_all(within=1.0001)
+    peer.gets_all(within=RTO + 0.0001)
     assert ack(peer, 1)[0] == 1
     assert peer.app.info.spurious_recoveries == 0
 

@@ -1,7 +1,8 @@
 """tcp/rack, tcp/resent and tcp/sendlog against RFC 8985 6.2 written down octet by octet.
 
 The model keeps the exact time of every octet, the engine marks and runs. Sends are four
-milliseconds apart, further than the eighth of the minimum RTT that shares a mark, so both must agree:
+milliseconds apart, further than the eighth of the minimum RTT that shares a mark, so both must
+agree:
 what the engine marks lost is lost, and nothing is overlooked for longer than that eighth.
 """
 

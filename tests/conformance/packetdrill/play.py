@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SLOTS = (
-    "free socket bind listen accept connect read readv recv recvfrom recvmsg write writev send sendto "
-    "sendmsg fcntl ioctl close shutdown getsockopt setsockopt poll netdev_send netdev_receive usleep "
-    "gettimeofday epoll_create epoll_ctl epoll_wait pipe splice"
+    "free socket bind listen accept connect read readv recv recvfrom recvmsg write writev send "
+    "sendto sendmsg fcntl ioctl close shutdown getsockopt setsockopt poll netdev_send "
+    "netdev_receive usleep gettimeofday epoll_create epoll_ctl epoll_wait pipe splice"
 ).split()
 TOLERANCE_US = 4000
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
@@ -164,7 +164,8 @@ class Player:
             elif words[0] == "sack":
                 edges = [int(word) for pair in words[1:] for word in pair.split(":")]
                 base = 0 if out else self.isn()
-                data += struct.pack(f"!BB{len(edges)}I", 5, 2 + 4 * len(edges), *[base + edge for edge in edges])
+                edges = [base + edge for edge in edges]
+                data += struct.pack(f"!BB{len(edges)}I", 5, 2 + 4 * len(edges), *edges)
             elif words[0] == "TS":
                 value, echo = int(words[2]), int(words[4])
                 if not out:
@@ -195,7 +196,8 @@ class Player:
             head += self.remote.packed + self.local.packed
             head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
         else:
-            head = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 255) + self.remote.packed + self.local.packed
+            head = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 255)
+            head += self.remote.packed + self.local.packed
         if self.door("netdev_send", head + tcp, c.c_size_t(len(head + tcp))) != 0:
             raise Failed("the adapter took no packet")
 
@@ -274,12 +276,14 @@ class Player:
         if name in ("read", "write", "send"):
             count = int(args[2])
             more = [self.number(args[3])] if name == "send" else []
-            return self.door(name, fd, c.create_string_buffer(max(count, 1)), c.c_size_t(count), *more, wide=True)
+            buffer = c.create_string_buffer(max(count, 1))
+            return self.door(name, fd, buffer, c.c_size_t(count), *more, wide=True)
         if name in ("setsockopt", "getsockopt"):
             value, size = c.c_int(self.number(args[3])), c.c_uint32(4)
             wanted = value.value
             last = 4 if name == "setsockopt" else c.byref(size)
-            result = self.door(name, fd, self.number(args[1]), self.number(args[2]), c.byref(value), last)
+            level, option = self.number(args[1]), self.number(args[2])
+            result = self.door(name, fd, level, option, c.byref(value), last)
             if result == 0 and value.value != wanted:
                 raise Failed(f"option is {value.value}")
             return result
@@ -304,7 +308,8 @@ class Player:
         how, first, last = event.at
         base = self.last if how.startswith("relative") else 0.0
         at = (at_us - self.start) / 1e6 - base
-        tolerance = max(TOLERANCE_US / 1e6, 0.125 * (first if how.startswith("relative") else first - self.last))
+        after = first if how.startswith("relative") else first - self.last
+        tolerance = max(TOLERANCE_US / 1e6, 0.125 * after)
         if not first - tolerance <= at <= last + tolerance:
             raise Failed(f"expected at {first}..{last} s, happened at {at:.6f} s")
 
@@ -323,7 +328,8 @@ class Player:
             try:
                 self.checked_call(event)
                 how, _, end = event.at
-                end_at = (self.door.now() - self.start) / 1e6 - (began if how.startswith("rel") else 0)
+                base = began if how.startswith("relative") else 0.0
+                end_at = (self.door.now() - self.start) / 1e6 - base
                 if abs(end_at - end) > TOLERANCE_US / 1e6:
                     raise Failed(f"expected to end at {end} s, ended at {end_at:.6f} s")
             except Failed as exc:

@@ -54,7 +54,8 @@ FAMILIES = {
 
 def namespace() -> list[str]:
     """The command before a command that gives it a network namespace."""
-    return ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--net"]
 
 
 def run(program: Path, script: Path, family: str, profile: str, flags: str = "") -> str:
@@ -64,11 +65,7 @@ def run(program: Path, script: Path, family: str, profile: str, flags: str = "")
     if "--strict_segments" in text or "gso off" in text:
         flags += ",segments"
     so_flags = f"profile={profile},local={how['local']},mtu={how['mtu']}" + flags
-    environ = {
-        **os.environ,
-        "PATH": f"{HERE / 'commands'}:{os.environ['PATH']}",
-        "LD_PRELOAD": str(ADAPTER),
-    }
+    environ = {**os.environ, "PATH": f"{HERE / 'commands'}:{os.environ['PATH']}"}
     command = [
         *namespace(),
         "env",
@@ -80,17 +77,22 @@ def run(program: Path, script: Path, family: str, profile: str, flags: str = "")
         f"--so_flags={so_flags}",
         script.name,
     ]
-    del environ["LD_PRELOAD"]
     try:
         done = subprocess.run(
-            command, cwd=script.parent, env=environ, capture_output=True, text=True, timeout=TIMEOUT,
+            command,
+            cwd=script.parent,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
             check=False,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         return f"still running after {TIMEOUT} s"
     if done.returncode == 0:
         return ""
-    lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip() and not line.startswith("sysctl:")]
+    said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    lines = [line for line in said if not line.startswith("sysctl:")]
     return " / ".join(lines) or f"exit status {done.returncode}"
 
 
@@ -123,12 +125,13 @@ def main() -> int:
     if not jobs:
         print(f"no scripts below {root}", file=sys.stderr)
         return 2
+    program = args.packetdrill.resolve()
+
+    def play(job: tuple[str, str]) -> str:
+        return run(program, root / f"{job[0]}.pkt", job[1], args.profile)
+
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        errors = pool.map(
-            lambda job: run(args.packetdrill.resolve(), root / f"{job[0]}.pkt", job[1], args.profile),
-            jobs,
-        )
-        results = dict(zip(jobs, errors, strict=True))
+        results = dict(zip(jobs, pool.map(play, jobs), strict=True))
     known = expected()
     surprises = 0
     for job, error in results.items():
