@@ -35,7 +35,7 @@ enum { UT_PROFILE_LINUX = 0, UT_PROFILE_RFC = 1 };
 
 /* What a stack is made with. ut_config_default fills it; every field may then be changed. */
 typedef struct {
-    uint32_t profile; /* UT_PROFILE_...: which defaults these are; ut_config_profile sets it */
+    uint32_t profile;      /* UT_PROFILE_...: which defaults these are; ut_config_profile sets it */
     uint64_t seed[2];      /* all randomness of the stack comes from these */
     uint64_t memory_limit; /* bytes; 0 = none */
     uint32_t max_connections;

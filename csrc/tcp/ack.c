@@ -98,9 +98,8 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
         .flight = tcb_flight(t) + acked,
         .mss = t->snd_mss - options_data_length(t),
         /* In slow start half of cwnd in use will be all of it a round trip later. */
-        .was_cwnd_limited =
-            t->was_cwnd_limited ||
-            (t->cc.cwnd < t->cc.ssthresh && t->cc.cwnd < 2 * (uint64_t)t->max_flight),
+        .was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
+                                                    t->cc.cwnd < 2 * (uint64_t)t->max_flight),
     };
     struct rate_sample sample;
     if (t->cc.wants_log)

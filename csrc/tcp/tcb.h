@@ -137,10 +137,10 @@ struct tcb {
     bool keepalive_now : 1; /* so is a keep-alive probe */
     bool rexmt_now : 1;     /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
-    bool corked : 1;       /* only full segments leave */
-    bool more_follows : 1; /* what the user gives asks for no PSH */
-    bool unpushed : 1;     /* so it was with the last of it */
-    bool user_gone : 1; /* closed by its user: an orphan */
+    bool corked : 1;           /* only full segments leave */
+    bool more_follows : 1;     /* what the user gives asks for no PSH */
+    bool unpushed : 1;         /* so it was with the last of it */
+    bool user_gone : 1;        /* closed by its user: an orphan */
     bool is_cwnd_limited : 1;  /* now */
     bool was_cwnd_limited : 1; /* cwnd_used in output.c */
     bool fin_received : 1;

@@ -48,9 +48,7 @@ _SPECIAL_FIELDS = frozenset(
     ("state", "error", "soft_error", "local", "remote", "congestion_control", "congestion")
 )
 _PLAIN_FIELDS = tuple(
-    name
-    for name in ConnectionInfo.__dataclass_fields__
-    if name not in _SPECIAL_FIELDS
+    name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(

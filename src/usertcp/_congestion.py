@@ -23,4 +23,4 @@ def congestion_index(name: object) -> int:
     known = congestion_controls()
     if name not in known:
         raise ValueError(f"congestion: {name!r} is none of {', '.join(map(repr, known))}")
-    return known.index(name)  # type: ignore[arg-type]
+    return known.index(name)

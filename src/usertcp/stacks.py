@@ -12,8 +12,8 @@ from anyio.streams.stapled import MultiListener
 from anyio.streams.tls import TLSStream
 
 from usertcp import connectors, listeners
-from usertcp._congestion import congestion_index
 from usertcp._address import IPAddress, IPInterface, family_of, pack
+from usertcp._congestion import congestion_index
 from usertcp._driver import Driver
 from usertcp._errors import exception
 from usertcp._info import ConnectionInfo, StackStatistics, Transition

@@ -50,7 +50,8 @@ def test_options_are_those_of_the_engine():
     config = ffi.new("ut_config *")
     given = StackConfig(
         profile="rfc", memory_limit=1, max_connections=2, max_time_wait=3, max_half_open=4,
-        rcv_buffer=1 << 16, snd_buffer=1 << 17, use_rack=False, congestion="reno", msl=1.5, rto_initial=1, rto_min=0.2, rto_max=60, delack=0.04,
+        rcv_buffer=1 << 16, snd_buffer=1 << 17, use_rack=False, congestion="reno",
+        msl=1.5, rto_initial=1, rto_min=0.2, rto_max=60, delack=0.04,
         user_timeout=9, connect_timeout=8, orphan_timeout=7, synack_retries=5, syn_cookies=1,
         use_timestamps=True, use_window_scale=False, use_sack=True, nodelay=True, port_first=1024,
         port_last=2048, quick_acks=3, challenge_ack_limit=6, trace_capacity=10, fixed_isn=5,

@@ -2,23 +2,25 @@
 
     play.py --adapter FILE --flags profile=linux,... --family v4|v6 SCRIPT
 
-The part of the language that our own scripts use: absolute and relative times, ranges, blocking
-calls, packets in and out with options, and a dozen system calls. Exit status 1 with the line that
+Our own scripts use a part of the language (script.py): absolute and relative times, ranges,
+blocking calls, packets in and out with options, and a dozen system calls. Exit status 1 with the line that
 failed. `run.py` plays the same scripts with packetdrill itself.
 """
 
 import argparse
 import ctypes as c
+import errno
 import ipaddress
 import os
-import re
 import socket
 import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+from script import CONSTANTS, FLAGS, Event, Packet, ScriptError, parse
 
 SLOTS = (
     "free socket bind listen accept connect read readv recv recvfrom recvmsg write writev send "
@@ -26,21 +28,10 @@ SLOTS = (
     "netdev_receive usleep gettimeofday epoll_create epoll_ctl epoll_wait pipe splice"
 ).split()
 TOLERANCE_US = 4000
-FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
-CONSTANTS = {
-    "SOL_SOCKET": socket.SOL_SOCKET, "SOL_TCP": socket.SOL_TCP, "SO_REUSEADDR": socket.SO_REUSEADDR,
-    "SO_ERROR": socket.SO_ERROR, "TCP_NODELAY": 1, "TCP_MAXSEG": 2, "TCP_CORK": 3, "SO_SNDBUF": 7,
-    "TCP_USER_TIMEOUT": 18, "SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "MSG_MORE": 0x8000,
-    "F_SETFL": 4, "O_RDWR": 2, "O_NONBLOCK": 0o4000, "SIOCINQ": 0x541B,
-}  # fmt: skip
 
 
 class Table(c.Structure):
-    _fields_ = [("userdata", c.c_void_p)] + [(name, c.c_void_p) for name in SLOTS]  # noqa: RUF012
-
-
-class Failed(Exception):
-    pass
+    _fields_: ClassVar = [("userdata", c.c_void_p), *((name, c.c_void_p) for name in SLOTS)]
 
 
 class Door:
@@ -59,66 +50,6 @@ class Door:
         tv = (c.c_long * 2)()
         self("gettimeofday", tv, None)
         return int(tv[0]) * 1_000_000 + int(tv[1])
-
-
-@dataclass
-class Packet:
-    flags: str
-    seq: int
-    length: int
-    ack: int | None = None
-    window: int | None = None
-    options: str | None = None  # None: not looked at
-
-
-@dataclass
-class Event:
-    line: int
-    at: tuple[str, float, float]  # how, earliest, latest (or the end of a blocking call)
-    packet: Packet | None = None
-    inbound: bool = False
-    call: str = ""
-    arguments: list[str] = field(default_factory=list)
-    result: int = 0
-    errno: str = ""
-
-
-def parse(text: str) -> list[Event]:
-    events = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.split("//")[0].strip()
-        if not line or line.startswith(("`", "--")):
-            continue
-        when, rest = line.split(None, 1)
-        match = re.fullmatch(r"(\+?)(\d+\.?\d*|\.\d+)(?:(~|\.\.\.)\+?([\d.]+))?", when)
-        if match is None:
-            raise Failed(f"line {number}: time {when}")
-        how = ("relative" if match[1] else "absolute") + (" blocking" if match[3] == "..." else "")
-        first = float(match[2])
-        event = Event(number, (how, first, float(match[4]) if match[4] else first))
-        if rest[0] in "<>":
-            event.inbound, event.packet = rest[0] == "<", parse_packet(rest[1:].strip())
-        else:
-            call = re.fullmatch(r"(\w+)\((.*)\) = (-?\d+)\s*(E\w+)?.*", rest)
-            if call is None:
-                raise Failed(f"line {number}: {rest}")
-            event.call, event.result, event.errno = call[1], int(call[3]), call[4] or ""
-            event.arguments = [part.strip() for part in call[2].split(",")]
-        events.append(event)
-    return events
-
-
-def parse_packet(text: str) -> Packet:
-    match = re.fullmatch(
-        r"(\S+)\s+(\d+):(\d+)\((\d+)\)(?: ack (\d+))?(?: win (\d+))?(?:\s*<(.*)>)?\s*", text
-    )
-    if match is None:
-        raise Failed(f"packet {text}")
-    options = match[7] if match[7] is not None else ""
-    return Packet(
-        match[1], int(match[2]), int(match[4]), int(match[5]) if match[5] else None,
-        int(match[6]) if match[6] else None, None if options == "..." else options,
-    )  # fmt: skip
 
 
 def checksum(data: bytes) -> int:
@@ -164,22 +95,22 @@ class Player:
             elif words[0] == "sack":
                 edges = [int(word) for pair in words[1:] for word in pair.split(":")]
                 base = 0 if out else self.isn()
-                edges = [base + edge for edge in edges]
-                data += struct.pack(f"!BB{len(edges)}I", 5, 2 + 4 * len(edges), *edges)
+                data += struct.pack("!BB", 5, 2 + 4 * len(edges))
+                data += b"".join(struct.pack("!I", base + edge) for edge in edges)
             elif words[0] == "TS":
                 value, echo = int(words[2]), int(words[4])
                 if not out:
                     echo = echo + self.ts_base() if echo else 0
                 data += struct.pack("!BBII", 8, 10, value, echo)
             else:
-                raise Failed(f"option {item}")
+                raise ScriptError(f"option {item}")
         return data + bytes(-len(data) % 4)
 
     def isn(self) -> int:
-        return self.local_isn if self.local_isn is not None else 0
+        return self.local_isn or 0
 
     def ts_base(self) -> int:
-        return self.local_ts - self.ts_first if self.local_ts is not None else 0
+        return 0 if self.local_ts is None else self.local_ts - self.ts_first
 
     def inject(self, p: Packet) -> None:
         options = self.options(p.options or "", out=False)
@@ -199,21 +130,21 @@ class Player:
             head = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 255)
             head += self.remote.packed + self.local.packed
         if self.door("netdev_send", head + tcp, c.c_size_t(len(head + tcp))) != 0:
-            raise Failed("the adapter took no packet")
+            raise ScriptError("the adapter took no packet")
 
     def receive(self) -> tuple[bytes, int]:
         buffer, size, at = c.create_string_buffer(65536), c.c_size_t(65536), c.c_longlong()
         self.door("netdev_receive", buffer, c.byref(size), c.byref(at))
         data = buffer.raw[: size.value]
         if not data:
-            raise Failed("no packet came")
+            raise ScriptError("no packet came")
         return data[20 if data[0] >> 4 == 4 else 40 :], at.value
 
     def expect(self, event: Event, p: Packet) -> None:
         payload, at, first_seq = 0, 0, None
         while first_seq is None or payload < p.length:
             tcp, at = self.receive()
-            _, rport, seq, ack, offset, bits, window = struct.unpack("!HHIIBBH", tcp[:16])
+            _, _, seq, ack, offset, bits, window = struct.unpack("!HHIIBBH", tcp[:16])
             head = offset >> 4 << 2
             payload += len(tcp) - head
             if self.local_isn is None and bits & 2:
@@ -224,9 +155,9 @@ class Player:
         found = (got, (first_seq - self.isn()) & 0xFFFFFFFF, payload, ack if bits & 16 else None)
         wanted = ("".join(x for x in "FSRPEWU." if x in p.flags), p.seq, p.length, p.ack)
         if found != wanted:
-            raise Failed(f"expected {wanted}, got {found} (flags, sequence, bytes, ack)")
+            raise ScriptError(f"expected {wanted}, got {found} (flags, sequence, bytes, ack)")
         if p.window is not None and p.window != window:
-            raise Failed(f"expected window {p.window}, got {window}")
+            raise ScriptError(f"expected window {p.window}, got {window}")
         if p.options is not None:
             self.expect_options(p.options, tcp[20:head])
         self.check_time(event, at)
@@ -242,7 +173,7 @@ class Player:
                 self.local_ts, self.ts_first = value, script
             wanted = wanted[:where] + found[at + 2 : at + 6] + wanted[where + 4 :]
         if wanted != found:
-            raise Failed(f"expected options {wanted.hex()}, got {found.hex()}")
+            raise ScriptError(f"expected options {wanted.hex()}, got {found.hex()}")
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -256,21 +187,21 @@ class Player:
         text = text.strip("[]")
         return sum(CONSTANTS[x] if x in CONSTANTS else int(x) for x in text.split("|"))
 
-    def call(self, event: Event) -> int:  # noqa: PLR0911
+    def call(self, event: Event) -> int:
         name, args = event.call, event.arguments
         if name == "socket":
             fd = self.door("socket", self.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             self.fds[event.result] = fd
             return event.result if fd >= 0 else fd
         fd = self.fds[int(args[0])]
-        if name in ("bind", "connect"):
+        if name in {"bind", "connect"}:
             address = self.address(8080, self.local if name == "bind" else self.remote)
             return self.door(name, fd, address, len(address))
         if name == "accept":
             size, where = c.c_uint32(28), c.create_string_buffer(28)
             new = self.door("accept", fd, where, c.byref(size))
             if new >= 0 and where.raw[2:4] != struct.pack("!H", self.remote_port):
-                raise Failed(f"accept told port {where.raw[2:4].hex()}")
+                raise ScriptError(f"accept told port {where.raw[2:4].hex()}")
             self.fds[event.result] = new
             return event.result if new >= 0 else new
         if name in ("read", "write", "send"):
@@ -285,22 +216,22 @@ class Player:
             level, option = self.number(args[1]), self.number(args[2])
             result = self.door(name, fd, level, option, c.byref(value), last)
             if result == 0 and value.value != wanted:
-                raise Failed(f"option is {value.value}")
+                raise ScriptError(f"option is {value.value}")
             return result
         if name == "ioctl":
             out = c.c_int(-1)
             result = self.door("ioctl", fd, c.c_ulong(self.number(args[1])), c.byref(out))
             if out.value != self.number(args[2]):
-                raise Failed(f"ioctl gave {out.value}")
+                raise ScriptError(f"ioctl gave {out.value}")
             return result
         return self.door(name, fd, *[self.number(a) for a in args[1:]])
 
     def checked_call(self, event: Event) -> None:
         result = self.call(event)
         error = os.strerror(c.get_errno()) if result < 0 else ""
-        wanted = os.strerror(getattr(__import__("errno"), event.errno)) if event.errno else ""
+        wanted = os.strerror(getattr(errno, event.errno)) if event.errno else ""
         if (result, error) != (event.result, wanted):
-            raise Failed(f"expected {event.result} {wanted}, got {result} {error}")
+            raise ScriptError(f"expected {event.result} {wanted}, got {result} {error}")
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -311,7 +242,7 @@ class Player:
         after = first if how.startswith("relative") else first - self.last
         tolerance = max(TOLERANCE_US / 1e6, 0.125 * after)
         if not first - tolerance <= at <= last + tolerance:
-            raise Failed(f"expected at {first}..{last} s, happened at {at:.6f} s")
+            raise ScriptError(f"expected at {first}..{last} s, happened at {at:.6f} s")
 
     def wait(self, event: Event) -> None:
         how, first, _ = event.at
@@ -331,8 +262,8 @@ class Player:
                 base = began if how.startswith("relative") else 0.0
                 end_at = (self.door.now() - self.start) / 1e6 - base
                 if abs(end_at - end) > TOLERANCE_US / 1e6:
-                    raise Failed(f"expected to end at {end} s, ended at {end_at:.6f} s")
-            except Failed as exc:
+                    failure.append(f"expected to end at {end} s, ended at {end_at:.6f} s")
+            except ScriptError as exc:
                 failure.append(str(exc))
 
         self.failure = failure
@@ -352,17 +283,17 @@ class Player:
             return
         self.thread.join(10)
         if self.thread.is_alive():
-            raise Failed("a blocking call never ended")
+            raise ScriptError("a blocking call never ended")
         self.thread = None
         if self.failure:
-            raise Failed(self.failure[0])
+            raise ScriptError(self.failure[0])
 
     def play(self, events: list[Event]) -> None:
         for event in events:
             try:
                 self.step(event)
-            except Failed as exc:
-                raise Failed(f"line {event.line}: {exc}") from None
+            except ScriptError as exc:
+                raise ScriptError(f"line {event.line}: {exc}") from None
         self.join()
 
     def step(self, event: Event) -> None:
@@ -389,7 +320,7 @@ def main() -> int:
     player = Player(door, args.family)
     try:
         player.play(parse(args.script.read_text()))
-    except Failed as exc:
+    except ScriptError as exc:
         print(f"{args.script}: {exc}", file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)  # a blocked thread may be left

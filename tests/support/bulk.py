@@ -4,8 +4,6 @@ No oracle and no trace as in `Simulator`: packets go from stack to pipe to stack
 that minutes of virtual time take seconds. The same seed gives the same run.
 """
 
-from __future__ import annotations
-
 import heapq
 import random
 from collections.abc import Callable
@@ -16,7 +14,9 @@ from usertcp import _events
 from usertcp._address import ANY, pack_text
 from usertcp._binding import RawStack
 from usertcp._config import StackConfig, seed_words
+from usertcp._congestion import congestion_index
 from usertcp._info import ConnectionInfo
+from usertcp.streams import StreamOption
 from usertcp.testing._memory import MemoryLink
 from usertcp.testing.impair import Impairment, Pipe
 
@@ -97,13 +97,11 @@ class Bulk:
 
     def start(self, congestion: str = "cubic") -> Flow:
         """Another flow, from now on."""
-        from usertcp._congestion import congestion_index  # noqa: PLC0415
-
         a = self.ends[0]
         code, handle = a.raw.connect((ANY, 0), (self.ends[1].address, _PORT), self.now)
         if code < 0:
             raise RuntimeError(f"connect: {code}")
-        a.raw.set_option(handle, 20, congestion_index(congestion), self.now)
+        a.raw.set_option(handle, StreamOption.CONGESTION, congestion_index(congestion), self.now)
         flow = Flow(handle, 0, self.now)
         self.flows.append(flow)
         self._waiting[a.raw.local_endpoint(handle)[1]] = flow
