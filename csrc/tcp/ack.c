@@ -75,11 +75,11 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
 
 /* Of the bytes acknowledged those that SACK or duplicate ACKs had not told of: a burst of reordered
  * segments is no reason to grow by all of them at once. */
-static uint32_t ack_newly_delivered(const struct tcb *t, uint32_t acked, uint32_t delivered)
+static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *n)
 {
     if (t->sack_ok)
-        return u32_min(acked, delivered);
-    return acked - u32_min(acked, (uint32_t)t->dup_acks * t->snd_mss);
+        return u32_min(n->acked, n->delivered);
+    return n->acked - u32_min(n->acked, (uint32_t)t->dup_acks * t->snd_mss);
 }
 
 /* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
@@ -88,23 +88,22 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
 {
     if (t->recovery_mode == RECOVERY_FAST && !cc_owns_cwnd(&t->cc))
         return;
-    struct cc_ack told = {
-        .now = now,
-        .srtt = t->rtt.srtt,
-        .una = tcb_una_offset(t),
-        .nxt = tcb_nxt_offset(t),
-        .acked = ack_newly_delivered(t, acked, delivered),
-        .delivered = delivered,
-        .flight = tcb_flight(t) + acked,
-        .mss = t->snd_mss - options_data_length(t),
-        /* In slow start half of cwnd in use will be all of it a round trip later. */
-        .was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
-                                                    t->cc.cwnd < 2 * (uint64_t)t->max_flight),
-    };
+    struct cc_ack told;
     struct rate_sample sample;
-    if (t->cc.wants_log)
-        told.rtt = sent_rtt(t, now);
+    told.now = now;
+    told.srtt = t->rtt.srtt;
+    told.una = tcb_una_offset(t);
+    told.nxt = told.una + tcb_flight(t);
+    told.acked = acked;
+    told.delivered = delivered;
+    told.mss = t->snd_mss - options_data_length(t);
+    /* In slow start half of cwnd in use will be all of it a round trip later. */
+    told.was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
+                                                    t->cc.cwnd < 2 * (uint64_t)t->max_flight);
+    told.rtt = t->cc.wants_rtt ? timed_acked(&t->timed, t->snd_una, now) : 0;
+    told.rate = NULL;
     if (cc_wants_rate(&t->cc)) {
+        told.rtt = sent_rtt(t, now);
         told.pipe = recovery_pipe(t);
         rate_sample_take(t, delivered, now, &sample);
         told.rate = &sample;
@@ -117,7 +116,7 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
 static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
     return t->trouble == NULL && a->seg->opt.sack_count == 0 && !t->rack.tlp_out &&
-           t->recovery_mode == RECOVERY_NONE;
+           t->recovery_mode == RECOVERY_NONE && t->dup_acks == 0;
 }
 
 static void ack_advance(struct tcb *t, const struct arrival *a, uint32_t acked)
@@ -177,16 +176,13 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
     ack_take_sample(t, a);
     if (t->log != NULL)
         sent_advance(t, tcb_una_offset(t));
-    ack_tell_cc(t, a->now, acked, news.delivered);
+    ack_tell_cc(t, a->now, quiet ? acked : ack_newly_delivered(t, &news), news.delivered);
     if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
         sent_forget(t);
-    if (quiet) {
-        t->dup_acks = 0;
-        t->flight_at_dup = 0;
+    if (quiet)
         t->rexmt_now = false;
-    } else {
+    else
         recovery_on_ack(t, &news);
-    }
     ack_timers(t, a->now);
     ack_tell_user(t, a);
 }

@@ -67,8 +67,6 @@ static void begin_episode(struct tcp_cc *cc)
     cc->in_episode = cc->may_undo = true;
 }
 
-void cc_on_ack(struct tcp_cc *cc, const struct cc_ack *ack) { cc->ops->on_ack(cc, ack); }
-
 void cc_on_recovery(struct tcp_cc *cc, const struct cc_loss *loss)
 {
     begin_episode(cc);
@@ -112,13 +110,6 @@ bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max)
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);
     return true;
-}
-
-void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt)
-{
-    cc->pacing_rate = 0;
-    if (cc->cwnd < cc->ssthresh && srtt >= 2 * PACE_INTERVAL)
-        cc->pacing_rate = 2 * (uint64_t)cc->cwnd * NS_PER_S / srtt;
 }
 
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto)

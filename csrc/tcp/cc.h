@@ -29,17 +29,15 @@ struct rate_sample;
 struct cc_ack {
     ns_t now;
     ns_t srtt;
-    ns_t rtt;           /* sample of bytes sent once, 0 = none; wants_log only */
+    ns_t rtt;           /* sample of bytes sent once, 0 = none; wants_rtt or wants_log only */
     uint64_t una, nxt;  /* after this ACK: rounds end when una passes an earlier nxt */
     uint32_t acked;     /* bytes newly acknowledged, cumulatively */
     uint32_t delivered; /* bytes newly acknowledged, cumulatively or by SACK */
-    uint32_t lost;      /* bytes newly counted as lost since the last ACK */
-    uint32_t flight;    /* FlightSize before this ACK */
-    uint32_t pipe;      /* in the network after this ACK */
     uint32_t mss;       /* payload of a full segment */
     bool was_cwnd_limited;
-    bool in_recovery;               /* fast recovery or after a time-out */
-    const struct rate_sample *rate; /* NULL: the algorithm does not want one */
+    const struct rate_sample *rate; /* NULL: the algorithm does not want one, nor what follows */
+    uint32_t lost;                  /* bytes newly counted as lost since the last ACK */
+    uint32_t pipe;                  /* in the network after this ACK */
 };
 
 /* The state of things when congestion was noticed. */
@@ -147,7 +145,8 @@ struct tcp_cc {
         union cc_state own;
     } prior; /* to the episode */
     bool in_episode, may_undo;
-    bool wants_log; /* sent.h is to be kept: for cc_ack.rtt, or rate samples */
+    bool wants_rtt; /* timed.h is to be kept, for cc_ack.rtt */
+    bool wants_log; /* sent.h is to be kept, for cc_ack.rtt and rate samples */
 };
 
 extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
@@ -171,7 +170,10 @@ void cc_lost_syns(struct tcp_cc *cc, uint32_t mss);
 static inline bool cc_owns_cwnd(const struct tcp_cc *cc) { return cc->ops->owns_cwnd; }
 static inline bool cc_wants_rate(const struct tcp_cc *cc) { return cc->ops->wants_rate; }
 
-void cc_on_ack(struct tcp_cc *cc, const struct cc_ack *ack);
+static inline void cc_on_ack(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+    cc->ops->on_ack(cc, ack);
+}
 static inline void cc_on_lost(struct tcp_cc *cc, const struct cc_lost *lost)
 {
     if (cc->ops->on_lost != NULL)
@@ -190,7 +192,12 @@ void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rt
 
 /* For algorithms: a rate of two windows per round trip in slow start, none in congestion avoidance;
  * none either where a round trip is shorter than timers are good for. */
-void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt);
+static inline void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt)
+{
+    cc->pacing_rate = 0;
+    if (cc->cwnd < cc->ssthresh && srtt >= 2 * PACE_INTERVAL)
+        cc->pacing_rate = 2 * (uint64_t)cc->cwnd * NS_PER_S / srtt;
+}
 /* For algorithms: the restart window after idle (RFC 5681 4.1). */
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto);
 

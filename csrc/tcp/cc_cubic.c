@@ -53,7 +53,7 @@ static void cubic_init(struct tcp_cc *cc, uint32_t mss)
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;
     cc->own.cubic = (struct cubic){.w_max = 0};
-    cc->wants_log = true;
+    cc->wants_rtt = true;
     hystart_init(&cc->own.cubic.hystart); /* RFC 9438 4.10 (SHOULD) */
 }
 
@@ -117,7 +117,7 @@ static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
     }
     cc->cwnd += u32_min(hystart_on_ack(h, a), room);
     if (!hystart_is_on(h)) {
-        cc->wants_log = false;
+        cc->wants_rtt = false;
         cc->ssthresh = cc->cwnd; /* RFC 9406 4.2: five rounds of CSS are over */
         cc->own.cubic.t_epoch = 0;
     }
@@ -126,13 +126,13 @@ static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
 static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
 {
     struct cubic *q = &cc->own.cubic;
-    ns_t since = q->last_ack_at != 0 ? time_between(q->last_ack_at, a->now) : 0;
+    ns_t last = q->last_ack_at;
     q->last_ack_at = a->now;
     if (!a->was_cwnd_limited) {
         /* RFC 9438 4.2 (MUST): t leaves out times in which the application, not the network,
          * was the limit; and cwnd does not grow (5.8, RFC 7661). */
-        if (q->t_epoch != 0)
-            q->t_epoch = time_after(q->t_epoch, since);
+        if (q->t_epoch != 0 && last != 0)
+            q->t_epoch = time_after(q->t_epoch, time_between(last, a->now));
     } else if (cc->cwnd < cc->ssthresh) {
         slow_start(cc, a);
     } else {
@@ -147,7 +147,7 @@ static uint32_t reduce(struct tcp_cc *cc, const struct cc_loss *l)
 {
     struct cubic *q = &cc->own.cubic;
     hystart_stop(&q->hystart);
-    cc->wants_log = false;
+    cc->wants_rtt = false;
     /* 4.7 (SHOULD): below the last W_max others are coming; make room for them. */
     q->w_max = cc->cwnd < q->w_max ? (uint32_t)((uint64_t)cc->cwnd * 17 / 20) : cc->cwnd;
     q->cwnd_prior = cc->cwnd;
@@ -192,6 +192,7 @@ static void cubic_on_undo(struct tcp_cc *cc, const struct cc_loss *now)
     if (q->t_epoch != 0 && q->last_ack_at != 0)
         q->t_epoch = time_after(q->t_epoch, time_between(q->last_ack_at, now->now));
     q->last_ack_at = now->now;
+    cc->wants_rtt = hystart_is_on(&q->hystart);
 }
 
 static void cubic_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)

@@ -97,6 +97,7 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     recovery_sent(t, run, now);
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
+    timed_clear(&t->timed);
     pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
@@ -183,6 +184,8 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
+    if (t->cc.wants_rtt)
+        timed_sent(&t->timed, t->snd_nxt, t->cc.cwnd, now);
     t->flight_before_at = TIME_NEVER; /* FlightSize is another one now */
     if (fin) {
         t->fin_was_alone = len == 0;

@@ -10,12 +10,8 @@ static uint32_t quantum(const struct tcb *t, uint32_t mss)
     return (uint32_t)u64_min(u64_max(bytes, 2 * mss), UINT32_MAX - 1);
 }
 
-uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now)
+uint32_t pace_room_at_rate(struct tcb *t, uint32_t mss, ns_t now)
 {
-    if (UT_LIKELY(t->cc.pacing_rate == 0)) {
-        t->pace_deadline = TIME_NEVER;
-        return UINT32_MAX;
-    }
     if (t->env->params.batch_min_segs != 0 && !cc_wants_rate(&t->cc)) {
         t->pace_deadline = TIME_NEVER; /* not paced, but batches stay small on slow paths */
         return u32_max(quantum(t, mss), t->env->params.batch_min_segs * mss);
@@ -31,10 +27,8 @@ uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now)
     return t->pace_left / mss * mss;
 }
 
-void pace_sent(struct tcb *t, uint32_t len, ns_t now)
+void pace_sent_at_rate(struct tcb *t, uint32_t len, ns_t now)
 {
-    if (t->cc.pacing_rate == 0)
-        return;
     t->pace_left -= u32_min(t->pace_left, len);
     /* Whoever polls late catches up by at most one interval. */
     ns_t earliest = now > PACE_INTERVAL ? now - PACE_INTERVAL : 0;

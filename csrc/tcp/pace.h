@@ -9,10 +9,22 @@
 
 #include "tcp/tcb.h"
 
+uint32_t pace_room_at_rate(struct tcb *t, uint32_t mss, ns_t now);
+void pace_sent_at_rate(struct tcb *t, uint32_t len, ns_t now);
 /* Bytes that may leave now, 0 = wait for t->pace_deadline, which this sets. UINT32_MAX: not paced.
  */
-uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now);
+static inline uint32_t pace_room(struct tcb *t, uint32_t mss, ns_t now)
+{
+    if (t->cc.pacing_rate != 0)
+        return pace_room_at_rate(t, mss, now);
+    t->pace_deadline = TIME_NEVER;
+    return UINT32_MAX;
+}
 /* `len` bytes have left. */
-void pace_sent(struct tcb *t, uint32_t len, ns_t now);
+static inline void pace_sent(struct tcb *t, uint32_t len, ns_t now)
+{
+    if (t->cc.pacing_rate != 0)
+        pace_sent_at_rate(t, len, now);
+}
 
 #endif

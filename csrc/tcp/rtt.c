@@ -66,9 +66,3 @@ void rtt_back_off(struct tcp_rtt *r)
         r->backoff++;
 }
 
-ns_t rtt_timeout(const struct tcp_rtt *r, ns_t rto_max)
-{
-    if (r->rto > rto_max >> r->backoff)
-        return rto_max;
-    return r->rto << r->backoff;
-}

@@ -29,6 +29,9 @@ void rtt_bound(struct tcp_rtt *r, ns_t rto_min, ns_t rto_max);
 /* RFC 6298 5.5. */
 void rtt_back_off(struct tcp_rtt *r);
 /* rto with back-off, at most rto_max. */
-ns_t rtt_timeout(const struct tcp_rtt *r, ns_t rto_max);
+static inline ns_t rtt_timeout(const struct tcp_rtt *r, ns_t rto_max)
+{
+    return r->rto > rto_max >> r->backoff ? rto_max : r->rto << r->backoff;
+}
 
 #endif

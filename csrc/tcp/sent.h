@@ -1,9 +1,8 @@
 /* sent.h: the log of what is in flight: when each run of bytes last left, and how much had been
  * delivered by then.
  *
- * Kept while congestion control wants it (cc.wants_log): for an RTT sample with every ACK, finer
- * than sendlog.h's, and for the delivery rate (rate.h). From env->sent, held while data is in
- * flight.
+ * Kept while congestion control wants it (cc.wants_log): for the delivery rate (rate.h), and an RTT
+ * sample with every ACK. From env->sent, held while data is in flight.
  *
  *     lo          run[0].hi       run[1].hi                          run[count - 1].hi
  *     |  run 0    |   run 1       |   ...                            |

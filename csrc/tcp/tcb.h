@@ -29,6 +29,7 @@
 #include "tcp/sendlog.h"
 #include "tcp/sendq.h"
 #include "tcp/seq.h"
+#include "tcp/timed.h"
 
 /* Told to the user; numbers equal UT_READABLE ... of include/usertcp.h. */
 enum tcp_event {
@@ -192,6 +193,7 @@ struct tcb {
     struct tcp_rtt rtt;
     struct tcp_rack rack;
     struct sendlog sendlog;
+    struct timed timed;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;

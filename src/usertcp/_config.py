@@ -23,6 +23,15 @@ PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RINGS = ("rcv_buffer", "snd_buffer")
 
 
+def _profile_index(name: object) -> int:
+    if name not in PROFILES:
+        raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
+    return PROFILES.index(name)
+
+
+_NAMED = {"profile": _profile_index, "congestion": congestion_index}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig:
     """Options of a stack. None leaves the engine's default. Times are seconds, sizes bytes.
@@ -107,13 +116,8 @@ class StackConfig:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            if field.name == "profile":
-                if value not in PROFILES:
-                    raise ValueError(f"profile: {value!r} is not one of {', '.join(PROFILES)}")
-                result["profile"] = PROFILES.index(value)
-                continue
-            if field.name == "congestion":
-                result["congestion"] = congestion_index(value)
+            if field.name in _NAMED:
+                result[field.name] = _NAMED[field.name](value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

@@ -3,8 +3,8 @@
     play.py --adapter FILE --flags profile=linux,... --family v4|v6 SCRIPT
 
 Our own scripts use a part of the language (script.py): absolute and relative times, ranges,
-blocking calls, packets in and out with options, and a dozen system calls. Exit status 1 with the line that
-failed. `run.py` plays the same scripts with packetdrill itself.
+blocking calls, packets in and out with options, and a dozen system calls. Exit status 1 with the
+line that failed. `run.py` plays the same scripts with packetdrill itself.
 """
 
 import argparse
