@@ -10,6 +10,7 @@
 #include "tcp/sent.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "tcp/window.h"
 
 /* SYN-RECEIVED: the ACK of our SYN establishes the connection. */
@@ -100,7 +101,7 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
     /* In slow start half of cwnd in use will be all of it a round trip later. */
     told.was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
                                                     t->cc.cwnd < 2 * (uint64_t)t->max_flight);
-    told.rtt = t->cc.wants_rtt ? timed_acked(&t->timed, t->snd_una, now) : 0;
+    told.rtt = t->cc.wants_rtt ? times_rtt(t, now) : 0;
     told.rate = NULL;
     if (cc_wants_rate(&t->cc)) {
         told.rtt = sent_rtt(t, now);
@@ -144,10 +145,10 @@ static void ack_timers(struct tcb *t, ns_t now)
     t->soft_error = 0;
     if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
-        sendlog_clear(&t->sendlog);
+        times_forget(t);
         return;
     }
-    sendlog_acked(&t->sendlog, t->snd_una);
+    times_acked(t);
     if (t->snd_wnd > 0)
         timers_restart_rexmt(t, now); /* RFC 6298 5.3 */
 }

@@ -1,9 +1,9 @@
 /* timed.h: some of the segments in flight, with the times at which they left: an RTT with most of
  * the ACKs of a round, where rtt.h has one per round.
  *
- * Kept while congestion control wants it (cc.wants_rtt). At most TIMED_MAX marks, a sixteenth of
- * cwnd apart, so that a round has more than the eight that RFC 9406 4.2 asks for, and most segments
- * cost a comparison. Marks go when data is sent again: what an ACK is for would be a guess.
+ * Kept in times.h while congestion control wants it (cc.wants_rtt). At most TIMED_MAX marks, a
+ * sixteenth of cwnd apart, so that a round has more than the eight that RFC 9406 4.2 asks for, and
+ * most segments cost a comparison.
  */
 #ifndef UT_TCP_TIMED_H
 #define UT_TCP_TIMED_H
@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "tcp/seq.h"
 
-#define TIMED_MAX 16u /* a power of two */
+#define TIMED_MAX 16u  /* a power of two */
 #define TIMED_SHIFT 10 /* a tick is 1024 ns; they wrap after 73 minutes */
 
 struct timed {
