@@ -16,9 +16,10 @@ void undo_begin(struct tcb *t)
     o->undo_from = tcb_una_offset(t);
     o->undo_to = tcb_nxt_offset(t);
     o->undo_rexmit = 0;
-    o->may_undo = true;
+    /* What was sent again in an episode before and is still out would be taken for an original. */
+    o->may_undo = o->resent.count == 0;
     o->has_first_ts = false;
-    o->wants_first_ts = t->ts_ok;
+    o->wants_first_ts = t->ts_ok && o->may_undo;
 }
 
 void undo_on_sent(struct tcb *t, uint32_t len, ns_t now)
