@@ -62,6 +62,7 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     }
     rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
     t->rack.tlp_sampled = true;
+    t->restarted_at = TIME_NEVER;
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
@@ -139,18 +140,27 @@ static struct tcp_news ack_scoreboard(struct tcb *t, const struct arrival *a, ui
     return news;
 }
 
-static void ack_timers(struct tcb *t, ns_t now)
+/* Several ACKs of one instant are the rule: what the first of them did to the timers stands. */
+static bool timers_stand(const struct tcb *t, ns_t now)
 {
-    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    return t->restarted_at == now && tcb_flight(t) > t->snd_mss &&
+           (t->rexmt_kind == REXMT_PROBE || t->rexmt_kind == REXMT_DATA);
+}
+
+static void ack_timers(struct tcb *t, ns_t now, bool quiet)
+{
     t->soft_error = 0;
+    times_acked(t);
+    if (quiet && timers_stand(t, now))
+        return;
+    t->restarted_at = quiet ? now : TIME_NEVER;
+    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
     if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
         times_forget(t);
-        return;
-    }
-    times_acked(t);
-    if (t->snd_wnd > 0)
+    } else if (t->snd_wnd > 0) {
         timers_restart_rexmt(t, now); /* RFC 6298 5.3 */
+    }
 }
 
 /* FlightSize before the ACKs of this instant: what had been in the network when it said what they
@@ -184,7 +194,7 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
         t->rexmt_now = false;
     else
         recovery_on_ack(t, &news);
-    ack_timers(t, a->now);
+    ack_timers(t, a->now, quiet);
     ack_tell_user(t, a);
 }
 

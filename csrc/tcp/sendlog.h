@@ -52,6 +52,8 @@ static inline void sendlog_acked(struct sendlog *l, seq32 una)
         l->count--;
     }
 }
+/* Nothing is in flight any more. */
+static inline void sendlog_clear(struct sendlog *l) { l->count = 0; }
 /* When the byte at `s` was first sent: not before `at` and not after `last`. `left` bytes from
  * there on share the mark, UINT32_MAX = all that follow. */
 struct sendlog_time {

@@ -28,7 +28,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
     t->pace_deadline = TIME_NEVER;
-    t->rexmt_since = TIME_NEVER;
+    t->rexmt_since = t->restarted_at = TIME_NEVER;
     t->rto_una = UINT64_MAX;
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
@@ -60,7 +60,7 @@ void tcb_fini(struct tcb *t)
     reasm_free_all(&t->reasm, &t->env->rcv_rings);
     cc_fini(&t->cc);
     sent_forget(t);
-    times_forget(t);
+    times_close(t);
     if (t->trouble != NULL)
         give_trouble_back(t);
 }

@@ -112,7 +112,7 @@ struct tcp_rate {
 struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
-    struct tcp_times *times; /* times.h; NULL = nothing in flight (or no memory) */
+    struct tcp_times *times; /* times.h; NULL = nothing is noted */
     uint32_t trouble_index, times_index;
     uint32_t log_index;
     struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
@@ -197,6 +197,7 @@ struct tcb {
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
     ns_t pace_next;     /* pace.h: when the next quantum may leave */
     uint32_t pace_left; /* bytes of it */
+    ns_t restarted_at;  /* the instant of the ACK, and of no news, that last set rexmt_deadline */
     ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
     ns_t rto_min;       /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
