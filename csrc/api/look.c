@@ -84,3 +84,5 @@ const char *ut_error_name(int code) { return error_text(code, false); }
 const char *ut_error_sentence(int code) { return error_text(code, true); }
 
 const char *ut_checksum_name(void) { return info_checksum_name(); }
+
+const char *ut_congestion_name(int index) { return info_congestion_name(index); }

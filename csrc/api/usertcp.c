@@ -42,6 +42,7 @@ void ut_config_default(ut_config *c)
         .use_timestamps = 1,
         .use_window_scale = 1,
         .use_sack = 1,
+        .use_rack = 1,
         .port_first = 32768, /* RFC 6056 3.2: a large range */
         .port_last = 65535,
         .challenge_ack_limit = 10,
@@ -264,7 +265,7 @@ int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t 
     if (c != NULL)
         code = transfer_option_set(s, c, option, value);
     else if (listen_of(s, h) != NULL)
-        code = -UT_E_NOT_SUPPORTED;
+        code = listen_option_set(s, h, option, value);
     return enter_leave(s, code);
 }
 

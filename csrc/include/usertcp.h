@@ -30,8 +30,12 @@ typedef struct {
     uint32_t scope; /* reserved for IPv6 zone indices: 0 */
 } ut_endpoint;
 
+/* Where the RFCs leave a choice, or practice has left them behind. */
+enum { UT_PROFILE_LINUX = 0, UT_PROFILE_RFC = 1 };
+
 /* What a stack is made with. ut_config_default fills it; every field may then be changed. */
 typedef struct {
+    uint32_t profile;      /* UT_PROFILE_...: which defaults these are; ut_config_profile sets it */
     uint64_t seed[2];      /* all randomness of the stack comes from these */
     uint64_t memory_limit; /* bytes; 0 = none */
     uint32_t max_connections;
@@ -54,11 +58,13 @@ typedef struct {
     uint32_t use_timestamps; /* RFC 7323 */
     uint32_t use_window_scale;
     uint32_t use_sack;              /* RFC 2018 */
+    uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
     uint32_t fixed_isn;             /* test hook: 1 = the first ISN is fixed_isn_value, 2 = all */
     uint32_t fixed_isn_value;
+    uint32_t congestion;     /* of new connections: ut_congestion_name(this) */
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;
 
@@ -97,6 +103,8 @@ enum {
     UT_OPT_SND_LIMIT = 3,    /* bytes ut_send holds at most */
     UT_OPT_USER_TIMEOUT = 4, /* ns */
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
+    UT_OPT_CORK = 32, /* 1: only full segments leave, until it is 0 again, or FIN; 2: and what was
+                         sent meanwhile asks for no PSH */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
     UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
@@ -104,7 +112,9 @@ enum {
         9, /* 1: ask a silent peer whether it is still there; 0, the default: do not */
     UT_OPT_KEEPALIVE_IDLE = 10,     /* ms of silence before the first probe; 1 to 2^31 */
     UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
-    UT_OPT_KEEPALIVE_COUNT = 12     /* unanswered probes that end the connection; 1 to 255 */
+    UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
+    UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
+    UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
 
 enum { UT_LISTEN_SHARE = 1 };
@@ -112,6 +122,8 @@ enum { UT_LISTEN_SHARE = 1 };
 /* ---- stack ---------------------------------------------------------------------------------- */
 
 void ut_config_default(ut_config *c);
+/* Sets the fields in which the profiles differ; the others stay. 0 or -INVALID. */
+int ut_config_profile(ut_config *c, uint32_t profile);
 /* Takes the link, also when it fails. NULL with -code in *error. */
 ut_stack *ut_stack_new(const ut_config *c, ut_link *link, int *error);
 /* Frees everything at once, without a word to any peer (ut_abort or ut_close first). */
@@ -173,6 +185,8 @@ int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 int ut_close(ut_stack *s, ut_handle h, uint64_t now);
 /* RST, and gives the handle up. */
 int ut_abort(ut_stack *s, ut_handle h, uint64_t now);
+/* The congestion controls there are, from 0, the default; NULL beyond the last. */
+const char *ut_congestion_name(int index);
 int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t now);
 int ut_option_get(ut_stack *s, ut_handle h, int option, int64_t *value);
 

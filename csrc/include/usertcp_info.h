@@ -23,6 +23,12 @@ enum {
     UT_STATE_TIME_WAIT = 10
 };
 
+/* A number with a name; UINT64_MAX = infinity. */
+typedef struct {
+    const char *name;
+    uint64_t value;
+} ut_named;
+
 /* A connection or listener as it is now, with the RFCs' names. Sequence numbers are the wire's. */
 typedef struct {
     ut_handle handle;
@@ -45,9 +51,20 @@ typedef struct {
     uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
     uint64_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint64_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint64_t reo_wnd_ns;   /* RACK.reo_wnd as of now, RFC 8985 6.2; 0 without RACK */
+    uint32_t reo_wnd_mult; /* RACK.reo_wnd_mult */
+    uint32_t reordering_seen;
+    uint32_t sacked, lost;         /* bytes in flight the peer holds; that are to be sent again */
+    uint64_t tlp_probes;           /* tail loss probes sent, RFC 8985 7.3 */
+    uint64_t spurious_retransmits; /* D-SACKs received, RFC 2883 */
+    uint64_t spurious_recoveries;  /* recoveries taken back, RFC 4015 */
+    uint64_t dsacks_out;           /* duplicates reported to the peer */
     uint32_t half_open, accept_queue, backlog; /* listeners */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];
+    uint64_t pacing_rate;      /* bytes per second, 0 = not paced */
+    uint32_t congestion_count; /* of `congestion`, what the algorithm keeps, by RFC names */
+    ut_named congestion[16];
 } ut_info;
 
 /* One state transition (trace_capacity > 0): which connection, when, from, to, and the segment or

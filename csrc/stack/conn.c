@@ -73,6 +73,9 @@ void conn_add_up(struct totals *sum, const struct tcb *t)
     sum->fast_recoveries += t->fast_recoveries;
     sum->dup_acks_in += t->dup_acks_in;
     sum->challenge_acks += t->challenge_acks;
+    sum->tlp_probes += t->tlp_probes;
+    sum->spurious_retransmits += t->dsacks_in;
+    sum->spurious_recoveries += t->undos;
 }
 
 /* Nobody hears it under its name any more. */
@@ -224,7 +227,7 @@ void conn_abort(ut_stack *s, struct conn *c, int error, const char *call)
     struct trace_cause cause = {.call = call};
     if (c->tcb.state == TCP_CLOSED)
         return;
-    if (respond_abort(&c->tcb, &rst)) {
+    if (respond_abort(&c->tcb, s->now, &rst)) {
         egress_segment(s, &c->key, &rst, NULL);
         cause.seg = &rst;
     }

@@ -17,5 +17,6 @@ const char *info_counter_name(int index);
 int info_unfinished(const ut_stack *s);
 /* The checksum implementation in use. */
 const char *info_checksum_name(void);
+const char *info_congestion_name(int index);
 
 #endif

@@ -8,13 +8,17 @@
 #include "stack/isn.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
-#include "tcp/tcb.h"
+#include "tcp/sent.h"
+#include "tcp/times.h"
 #include "wire/checksum.h"
 
 #define CONN_SLAB 32u
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
-#define TROUBLE_SLAB 8u
+#define TROUBLE_SLAB 2u
+#define TIMES_SLAB 16u
+#define SENT_SLAB 4u
+#define CC_SLAB 8u
 #define RINGS_KEPT 64u
 #define BUFFER_MIN 4096u
 #define BUFFER_MAX (UINT32_C(1) << 30) /* RFC 7323 2.3: the largest window there is */
@@ -35,9 +39,10 @@ static bool stack_config_is_valid(const ut_config *c)
     for (size_t i = 0; i < UT_COUNTOF(times); i++)
         if (times[i] == 0 || times[i] > TIME_MAX)
             return false;
-    return stack_is_buffer_size(c->rcv_buffer) && stack_is_buffer_size(c->snd_buffer) &&
-           c->max_connections > 0 && c->max_connections <= DEMUX_INDEX_MAX &&
-           c->max_time_wait <= DEMUX_INDEX_MAX && c->max_half_open <= DEMUX_INDEX_MAX &&
+    return cc_at(c->congestion) != NULL && stack_is_buffer_size(c->rcv_buffer) &&
+           stack_is_buffer_size(c->snd_buffer) && c->max_connections > 0 &&
+           c->max_connections <= DEMUX_INDEX_MAX && c->max_time_wait <= DEMUX_INDEX_MAX &&
+           c->max_half_open <= DEMUX_INDEX_MAX &&
            (c->mtu == 0 || (c->mtu >= MTU_MIN && c->mtu <= MTU_MAX)) &&
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
@@ -71,7 +76,9 @@ static void stack_init_tcp(ut_stack *s)
         .use_timestamps = c->use_timestamps != 0,
         .use_window_scale = c->use_window_scale != 0,
         .use_sack = c->use_sack != 0,
+        .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
+        .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
                     stack_rings_kept(c, c->snd_buffer));
@@ -79,6 +86,11 @@ static void stack_init_tcp(ut_stack *s)
                     stack_rings_kept(c, c->rcv_buffer));
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
+    pool_init(&env->times, &s->alloc, sizeof(struct tcp_times), TIMES_SLAB, c->max_connections);
+    pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
+    pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
+    env->cc.rand = &s->rand;
+    env->cc.standard = cc_at(c->congestion);
     env->rand = &s->rand;
 }
 
@@ -175,6 +187,9 @@ void stack_free(ut_stack *s)
     pool_fini(&s->halves);
     pool_fini(&s->conns);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.times);
+    pool_fini(&s->env.sent);
+    pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     pthread_mutex_destroy(&s->lock);

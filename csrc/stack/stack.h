@@ -61,6 +61,7 @@ struct last_flow {
 struct totals {
     uint64_t segs_out, data_segs_out, bytes_out, bytes_in, bytes_retransmitted;
     uint64_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint64_t tlp_probes, spurious_retransmits, spurious_recoveries;
 };
 
 struct ut_stack {

@@ -93,6 +93,12 @@ static int transfer_set_number(struct conn *c, int option, int64_t value, ns_t n
             return -UT_E_INVALID;
         t->user_timeout = (ns_t)value;
         return 0;
+    case UT_OPT_RTO_MIN:
+        if (value < 1 || (ns_t)value > t->env->params.rto_max)
+            return -UT_E_INVALID;
+        t->rto_min = (ns_t)value;
+        rtt_bound(&t->rtt, t->rto_min, t->env->params.rto_max);
+        return 0;
     case UT_OPT_KEEPALIVE:
     case UT_OPT_KEEPALIVE_IDLE:
     case UT_OPT_KEEPALIVE_INTERVAL:
@@ -110,6 +116,12 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
     case UT_OPT_NODELAY:
         c->tcb.nodelay = value != 0;
         break;
+    case UT_OPT_CORK:
+        if (value < 0 || value > 2)
+            return -UT_E_INVALID;
+        c->tcb.corked = value != 0;
+        c->tcb.more_follows = value == 2;
+        break;
     case UT_OPT_LINGER:
         if (value != 0 && value != -1)
             return -UT_E_INVALID;
@@ -119,6 +131,11 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
         if (value < 1 || value > 255)
             return -UT_E_INVALID;
         c->ttl = (uint8_t)value;
+        break;
+    case UT_OPT_CONGESTION:
+        if (cc_at(value) == NULL)
+            return -UT_E_INVALID;
+        tcp_set_congestion(&c->tcb, cc_at(value));
         break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)
@@ -140,6 +157,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
     switch (option) {
     case UT_OPT_NODELAY:
         *value = t->nodelay;
+        return 0;
+    case UT_OPT_CORK:
+        *value = t->corked + t->more_follows;
         return 0;
     case UT_OPT_RCV_LIMIT:
         *value = t->reasm.limit;
@@ -170,6 +190,12 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;
+        return 0;
+    case UT_OPT_CONGESTION:
+        *value = cc_index(t->cc.ops);
+        return 0;
+    case UT_OPT_RTO_MIN:
+        *value = (int64_t)u64_min(t->rto_min, INT64_MAX);
         return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;

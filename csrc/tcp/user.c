@@ -31,13 +31,14 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->snd_wl2 = half->iss;
     t->ts_ok = half->ts_ok;
     t->sack_ok = half->sack_ok;
+    t->rack_on = half->sack_ok && t->env->params.use_rack; /* 8985-01 (MUST) */
     t->wscale_ok = half->wscale_ok;
     t->snd_wscale = half->wscale_ok ? half->snd_wscale : 0;
     t->rcv_wscale = half->wscale_ok ? half->rcv_wscale : 0;
     t->ts_recent = half->ts_recent;
     t->ts_recent_at = now;
     t->syn_retransmitted = half->retransmitted;
-    t->cc.ops->init(&t->cc, t->snd_mss - options_data_length(t));
+    cc_start(&t->cc, t->snd_mss - options_data_length(t));
     tcp_set_state(t, TCP_SYN_RECEIVED);
     timers_start_rexmt(t, now);
 }
@@ -58,6 +59,8 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
     if (len == 0)
         return 0;
     int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
+    if (n > 0)
+        t->unpushed = t->more_follows;
     if (n >= 0 && (size_t)n < len)
         t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
@@ -104,6 +107,12 @@ void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now)
     (void)now;
     reasm_consume(&t->reasm, &t->env->rcv_rings, runs_of(t), u32_min(len, t->reasm.lent));
     after_read(t);
+}
+
+void tcp_set_congestion(struct tcb *t, const struct cc_ops *ops)
+{
+    if (ops != t->cc.ops)
+        cc_choose(&t->cc, ops, t->snd_mss - options_data_length(t));
 }
 
 int tcp_shutdown(struct tcb *t, ns_t now)

@@ -18,9 +18,17 @@ from usertcp._core import ffi, lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
-__all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
-
-__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "ffi", "lib"]
+__all__ = [
+    "Bytes",
+    "Exported",
+    "LinkHolder",
+    "RawStack",
+    "checksum_name",
+    "congestion_name",
+    "counter_names",
+    "ffi",
+    "lib",
+]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
@@ -36,10 +44,11 @@ _poll = lib.ut_poll
 _buffer = ffi.buffer
 
 _LINK_DOWN = -Code.LINK_DOWN
+_SPECIAL_FIELDS = frozenset(
+    ("state", "error", "soft_error", "local", "remote", "congestion_control", "congestion")
+)
 _PLAIN_FIELDS = tuple(
-    name
-    for name in ConnectionInfo.__dataclass_fields__
-    if name not in ("state", "error", "soft_error", "local", "remote", "congestion_control")
+    name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
@@ -73,6 +82,10 @@ def _endpoint(ep: Any) -> tuple[str, int]:
     return text_of(_buffer(ep.ip)[:]), ep.port
 
 
+def _finite(value: int) -> int | None:
+    return None if value == 2**64 - 1 else value
+
+
 def _info(raw: Any) -> ConnectionInfo:
     values: dict[str, Any] = {name: getattr(raw, name) for name in _PLAIN_FIELDS}
     for name in _BOOL_FIELDS:
@@ -84,6 +97,10 @@ def _info(raw: Any) -> ConnectionInfo:
         local=_endpoint(raw.local),
         remote=_endpoint(raw.remote),
         congestion_control=ffi.string(raw.congestion_control).decode(),
+        congestion={
+            ffi.string(raw.congestion[i].name).decode(): _finite(raw.congestion[i].value)
+            for i in range(raw.congestion_count)
+        },
         **values,
     )
 
@@ -91,6 +108,12 @@ def _info(raw: Any) -> ConnectionInfo:
 def checksum_name() -> str:
     """The checksum implementation chosen for this machine: `avx2`, `portable`, ..."""
     return ffi.string(lib.ut_checksum_name()).decode()
+
+
+def congestion_name(index: int) -> str | None:
+    """The congestion control of that number; None beyond the last."""
+    name = lib.ut_congestion_name(index)
+    return None if name == ffi.NULL else ffi.string(name).decode()
 
 
 def counter_names(count: int) -> list[str]:
@@ -114,6 +137,7 @@ class RawStack:
     ) -> None:
         config = ffi.new("ut_config *")
         lib.ut_config_default(config)
+        lib.ut_config_profile(config, settings.get("profile", 0))
         for name, value in settings.items():
             try:
                 setattr(config, name, value)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from usertcp._congestion import congestion_index
+
 _SECONDS = frozenset(
     (
         "msl",
@@ -17,7 +19,17 @@ _SECONDS = frozenset(
         "orphan_timeout",
     )
 )
+PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RINGS = ("rcv_buffer", "snd_buffer")
+
+
+def _profile_index(name: object) -> int:
+    if name not in PROFILES:
+        raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
+    return PROFILES.index(name)
+
+
+_NAMED = {"profile": _profile_index, "congestion": congestion_index}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,9 @@ class StackConfig:
     Every field may be given to `open_stack` by name too.
     """
 
+    profile: str | None = None
+    """`"linux"` or `"rfc"`: the defaults where the RFCs leave a choice, or where practice has left
+    them behind. Other options go before it."""
     memory_limit: int | None = None
     """Bytes the stack may take in C; 0: no limit."""
     max_connections: int | None = None
@@ -67,6 +82,8 @@ class StackConfig:
     """Offer window scaling, RFC 7323 2."""
     use_sack: bool | None = None
     """Permit SACK, RFC 2018."""
+    use_rack: bool | None = None
+    """RACK-TLP where SACK is agreed, RFC 8985; else RFC 6675."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
@@ -75,6 +92,8 @@ class StackConfig:
     """The last one."""
     challenge_ack_limit: int | None = None
     """Challenge ACKs per connection and second, RFC 5961 7."""
+    congestion: str | None = None
+    """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
@@ -96,6 +115,9 @@ class StackConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is None:
+                continue
+            if field.name in _NAMED:
+                result[field.name] = _NAMED[field.name](value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

@@ -74,6 +74,7 @@ class ut_endpoint(CData):
     reserved: int
     scope: int
 class ut_config(CData):
+    profile: int
     seed: CArray[int]
     memory_limit: int
     max_connections: int
@@ -96,12 +97,14 @@ class ut_config(CData):
     use_timestamps: int
     use_window_scale: int
     use_sack: int
+    use_rack: int
     nodelay: int
     port_first: int
     port_last: int
     challenge_ack_limit: int
     fixed_isn: int
     fixed_isn_value: int
+    congestion: int
     trace_capacity: int
 class ut_shared(CData):
     deadline: int
@@ -113,6 +116,9 @@ class ut_event(CData):
 class ut_span(CData):
     data: CArray[int]
     len: int
+class ut_named(CData):
+    name: CArray[bytes]
+    value: int
 class ut_info(CData):
     handle: int
     state: int
@@ -170,11 +176,23 @@ class ut_info(CData):
     fast_recoveries: int
     dup_acks_in: int
     challenge_acks: int
+    reo_wnd_ns: int
+    reo_wnd_mult: int
+    reordering_seen: int
+    sacked: int
+    lost: int
+    tlp_probes: int
+    spurious_retransmits: int
+    spurious_recoveries: int
+    dsacks_out: int
     half_open: int
     accept_queue: int
     backlog: int
     memory: int
     congestion_control: CArray[bytes]
+    pacing_rate: int
+    congestion_count: int
+    congestion: CArray[ut_named]
 class ut_transition(CData):
     at_ns: int
     handle: int
@@ -270,6 +288,8 @@ class Lib:
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
+    UT_OPT_CONGESTION: Literal[20]
+    UT_OPT_CORK: Literal[32]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
@@ -278,10 +298,13 @@ class Lib:
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
     UT_OPT_RCV_LIMIT: Literal[2]
+    UT_OPT_RTO_MIN: Literal[13]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]
     UT_OPT_USER_TIMEOUT: Literal[4]
+    UT_PROFILE_LINUX: Literal[0]
+    UT_PROFILE_RFC: Literal[1]
     UT_READABLE: Literal[1]
     UT_STATE_CLOSED: Literal[0]
     UT_STATE_CLOSE_WAIT: Literal[7]
@@ -303,6 +326,8 @@ class Lib:
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
+    def ut_config_profile(self, a0: ut_config | CArray[ut_config], a1: int, /) -> int: ...
+    def ut_congestion_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_connect(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: ut_endpoint | CArray[ut_endpoint], a3: int, a4: CArray[int], /) -> int: ...
     def ut_counter_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...
@@ -377,6 +402,10 @@ class FFI:
     def new(self, cdecl: Literal["ut_span *"], init: Any = ...) -> ut_span: ...
     @overload
     def new(self, cdecl: Literal["ut_span[]"], init: Any = ...) -> CArray[ut_span]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named *"], init: Any = ...) -> ut_named: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named[]"], init: Any = ...) -> CArray[ut_named]: ...
     @overload
     def new(self, cdecl: Literal["ut_info *"], init: Any = ...) -> ut_info: ...
     @overload

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from socket import IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from usertcp._congestion import congestion_controls
 from usertcp._info import ConnectionInfo, State
 from usertcp.streams import StreamOption
 
@@ -163,6 +164,13 @@ def as_int(value: "int | Buffer") -> int:
     return int.from_bytes(raw[:4], "little" if struct.pack("=H", 1)[0] else "big", signed=True)
 
 
+def _congestion_of(value: "int | Buffer") -> int | None:
+    """The index of a congestion control's name; None: there is none of that name."""
+    name = "" if isinstance(value, int) else bytes(value).rstrip(b"\0").decode(errors="replace")
+    known = congestion_controls()
+    return known.index(name) if name in known else None
+
+
 def linger_of(value: "int | Buffer") -> tuple[int, int]:
     """(on, seconds) of a SO_LINGER argument."""
     if isinstance(value, int) or len(raw := bytes(value)) < _LINGER.size:
@@ -190,13 +198,14 @@ class Live(Protocol):
 class Options:
     """What setsockopt was told about one socket, before it has a connection and after."""
 
-    __slots__ = ("engine", "linger", "remembered")
+    __slots__ = ("congestion", "engine", "linger", "remembered")
 
     def __init__(self, like: "Options | None" = None) -> None:
         """`like`: the listener's, for an accepted socket."""
         self.remembered: dict[Key, int] = dict(like.remembered) if like else {}
         self.engine: dict[Key, int] = dict(like.engine) if like else {}
         self.linger: tuple[int, int] = like.linger if like else (0, 0)
+        self.congestion: int | None = like.congestion if like else None
 
     def set(
         self, level: int, name: int, value: "int | Buffer | None", optlen: int | None = None
@@ -221,6 +230,9 @@ class Options:
         if key == LINGER:
             self.linger = linger_of(value)
             return StreamOption.LINGER, self.engine_linger
+        if key == TCP_CONGESTION and (index := _congestion_of(value)) is not None:
+            self.congestion = index
+            return StreamOption.CONGESTION, index
         self._set_rare(key, value)
         return None
 
@@ -230,9 +242,7 @@ class Options:
             if isinstance(value, int) or bytes(value).strip(b"\0"):
                 raise refuse(errno.ENODEV, "a usertcp stack has one link")
         elif key == TCP_CONGESTION:
-            name = b"" if isinstance(value, int) else bytes(value).strip(b"\0")
-            if name not in (b"reno", b"newreno", b"cubic"):
-                raise refuse(errno.ENOENT)
+            raise refuse(errno.ENOENT)  # not one that there is
         elif key[0] != SOL_SOCKET or key[1] not in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             raise refuse(errno.ENOPROTOOPT)
 
@@ -247,6 +257,8 @@ class Options:
             for key, value in self.engine.items()
             if value or ENGINE[key].option is not StreamOption.USER_TIMEOUT
         ]
+        if self.congestion is not None:
+            told.append((StreamOption.CONGESTION, self.congestion))
         if self.engine_linger == 0:
             told.append((StreamOption.LINGER, 0))
         return told
@@ -262,7 +274,8 @@ class Options:
             raw = pack_tcp_info(live.info())
         elif key == TCP_CONGESTION:
             info = live.info()
-            raw = (info.congestion_control if info else "newreno").encode().ljust(16, b"\0")
+            chosen = congestion_controls()[self.congestion or 0]
+            raw = (info.congestion_control if info else chosen).encode().ljust(16, b"\0")
         else:
             raw = struct.pack("@i", self._get_int(live, key))
         if buflen is None:

@@ -13,6 +13,7 @@ from anyio.streams.tls import TLSStream
 
 from usertcp import connectors, listeners
 from usertcp._address import IPAddress, IPInterface, family_of, pack
+from usertcp._congestion import congestion_index
 from usertcp._driver import Driver
 from usertcp._errors import exception
 from usertcp._info import ConnectionInfo, StackStatistics, Transition
@@ -66,6 +67,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -80,6 +82,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -95,6 +98,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -110,6 +114,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -121,6 +126,7 @@ class Stack:
         local_host: IPHost | None = ...,
         local_port: int | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -135,6 +141,7 @@ class Stack:
         tls_standard_compatible: bool = True,
         tls_hostname: str | None = None,
         happy_eyeballs_delay: float = 0.25,
+        congestion: str | None = None,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -143,10 +150,17 @@ class Stack:
         failed")`; its cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
         (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
+
+        `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
+        them for any other.
         """
+        if congestion is not None:
+            congestion_index(congestion)
         stream = await connectors.connect_plain(
             self, (remote_host, remote_port), (local_host, local_port), happy_eyeballs_delay
         )
+        if congestion is not None:
+            stream.set_congestion(congestion)
         if not (tls or tls_hostname or ssl_context):
             return stream
         hostname = tls_hostname or str(remote_host)
@@ -162,6 +176,7 @@ class Stack:
         family: AddressFamily = AF_UNSPEC,
         backlog: int = 65536,
         reuse_port: bool = False,
+        congestion: str | None = None,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -169,10 +184,16 @@ class Stack:
         takes one free port for all of them. `reuse_port`: several listeners may have one local end,
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
+        `congestion`: of what is accepted, as of `connect_tcp`.
         """
-        return await listeners.create_tcp_listener(
+        if congestion is not None:
+            congestion_index(congestion)
+        multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
+        if congestion is not None:
+            listeners.set_congestion(multi, congestion)
+        return multi
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""

@@ -21,6 +21,7 @@ from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
 from usertcp._binding import SCRATCH, Bytes, Exported
+from usertcp._congestion import congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -60,6 +61,13 @@ class StreamOption(IntEnum):
     """ms between probes; 75 s."""
     KEEPALIVE_COUNT = 12
     """Probes without an answer that end the connection; 9."""
+    RTO_MIN = 13
+    """ns: the retransmission time-out is not less, RFC 6298 2.4."""
+    CONGESTION = 20
+    """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
+    CORK = 32
+    """1: only full segments leave, until it is 0 again or the stream ends; 2: and what is sent
+    meanwhile asks for no PSH."""
 
 
 class TCPStream(ByteStream):
@@ -260,6 +268,14 @@ class TCPStream(ByteStream):
         if code < 0:
             self._raise_option(code, option)
         self._after_call()
+
+    def set_congestion(self, name: str) -> None:
+        """Another congestion control from now on: one of `usertcp.congestion_controls()`.
+
+        cwnd and ssthresh stay. `ValueError` naming the allowed ones, `ClosedResourceError` when
+        closed. Which it is: `statistics().congestion_control`.
+        """
+        self.set_option(StreamOption.CONGESTION, congestion_index(name))
 
     def get_option(self, option: StreamOption) -> int:
         """The value in use. `ClosedResourceError` when closed."""

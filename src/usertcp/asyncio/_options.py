@@ -4,8 +4,9 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from usertcp._congestion import congestion_controls
 from usertcp._errors import Code, os_error
 from usertcp._info import ConnectionInfo, State
 from usertcp._stack import Engine
@@ -74,6 +75,18 @@ def unsupported(what: str) -> OSError:
     return OSError(
         errno.EOPNOTSUPP, f"{what}: a usertcp socket has no kernel socket underneath that could"
     )
+
+
+def congestion_value(value: Any) -> int:
+    """The index of a congestion control; ENOENT, as the kernel, when there is none of that name."""
+    name = bytes(value).rstrip(b"\0").decode(errors="replace") if not isinstance(value, int) else ""
+    if name not in congestion_controls():
+        raise OSError(errno.ENOENT, f"congestion: {name!r} is none of {congestion_controls()}")
+    return congestion_controls().index(name)
+
+
+def congestion_struct(index: int) -> bytes:
+    return congestion_controls()[index].encode().ljust(16, b"\0")
 
 
 def unknown(level: int, option: int) -> OSError:
