@@ -88,6 +88,11 @@ static int transfer_set_number(struct conn *c, int option, int64_t value, ns_t n
             return -UT_E_INVALID;
         t->snd_lowat = (uint32_t)value;
         return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        if (value < 0 || value > INT32_MAX)
+            return -UT_E_INVALID;
+        tcp_set_notsent_lowat(t, (uint32_t)value);
+        return 0;
     case UT_OPT_USER_TIMEOUT:
         if (value < 1)
             return -UT_E_INVALID;
@@ -173,6 +178,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;
+        return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        *value = t->notsent_lowat;
         return 0;
     default:
         return -UT_E_INVALID;

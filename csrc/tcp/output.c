@@ -107,11 +107,23 @@ static uint32_t usable_window(const struct tcb *t)
     return t->snd_wnd > flight ? t->snd_wnd - flight : 0;
 }
 
+static uint32_t cwnd_room(const struct tcb *t)
+{
+    uint32_t pipe = recovery_pipe(t);
+    return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+}
+
+uint32_t tcp_output_room(const struct tcb *t) { return u32_min(usable_window(t), cwnd_room(t)); }
+
+uint32_t tcp_output_unsent(const struct tcb *t)
+{
+    return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+}
+
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
 static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
 {
-    uint32_t usable = usable_window(t), pipe = recovery_pipe(t), flight = tcb_flight(t);
-    uint32_t room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    uint32_t usable = usable_window(t), room = cwnd_room(t), flight = tcb_flight(t);
     if (room < mss && room < avail && flight > 0)
         room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
     if (room < u32_min(avail, usable))
@@ -161,7 +173,7 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+    uint32_t avail = tcp_output_unsent(t);
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);

@@ -6,6 +6,7 @@
 #include "tcp/half.h"
 #include "tcp/mss.h"
 #include "tcp/options.h"
+#include "tcp/output.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
@@ -48,6 +49,25 @@ static int why_closed(const struct tcb *t, int otherwise)
     return t->error != 0 ? -t->error : -otherwise;
 }
 
+/* How much tcp_send may take beside what the ring has room for. With as much unsent as there may
+ * be: nothing; else a whole portion, so that no slivers are taken. */
+static uint32_t unsent_room(const struct tcb *t)
+{
+    uint32_t room = tcp_output_room(t) + t->notsent_lowat;
+    return tcp_output_unsent(t) < room ? room : 0;
+}
+
+void tcp_tell_writable(struct tcb *t)
+{
+    if (!t->write_blocked || sendq_free(&t->sendq) < u32_min(t->snd_lowat, t->sendq.limit))
+        return;
+    if (t->notsent_lowat != 0 &&
+        tcp_output_unsent(t) > tcp_output_room(t) + t->notsent_lowat / 2)
+        return;
+    t->write_blocked = false;
+    t->events |= TCP_EV_WRITABLE;
+}
+
 int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
 {
     (void)now;
@@ -57,7 +77,8 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
         return why_closed(t, UT_E_ABORTED);
     if (len == 0)
         return 0;
-    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
+    size_t may = t->notsent_lowat != 0 ? u64_min(len, unsent_room(t)) : len;
+    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, may);
     if (n >= 0 && (size_t)n < len)
         t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
@@ -161,6 +182,12 @@ int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
     /* What was offered stays offered (SHLD-14): the limit takes hold as the window is used up. */
     t->reasm.limit = u32_min(bytes, most);
     return 0;
+}
+
+void tcp_set_notsent_lowat(struct tcb *t, uint32_t bytes)
+{
+    t->notsent_lowat = bytes;
+    tcp_tell_writable(t);
 }
 
 int tcp_set_snd_limit(struct tcb *t, uint32_t bytes)

@@ -277,6 +277,7 @@ class Lib:
     UT_OPT_KEEPALIVE_INTERVAL: Literal[11]
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
+    UT_OPT_NOTSENT_LOWAT: Literal[13]
     UT_OPT_RCV_LIMIT: Literal[2]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]

@@ -60,6 +60,9 @@ class StreamOption(IntEnum):
     """ms between probes; 75 s."""
     KEEPALIVE_COUNT = 12
     """Probes without an answer that end the connection; 9."""
+    NOTSENT_LOWAT = 13
+    """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
+    bound."""
 
 
 class TCPStream(ByteStream):

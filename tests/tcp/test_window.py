@@ -238,3 +238,28 @@ def test_a_retransmission_with_a_new_ack_brings_its_window(peer: Peer):
     peer.sends(seq=1, ack=2001, data=b"sooner", window=2500)
     assert peer.app.info.snd_wnd == 2500
     assert all(got.end <= 4501 for got in peer.gets_all())
+
+
+def test_what_may_wait_unsent_is_bounded_when_asked_for(peer: Peer):
+    """TCP_NOTSENT_LOWAT: what the window lets leave, and one portion beside; then nothing."""
+    peer.establish(mss=MSS, wscale=0)
+    peer.sends(window=3 * MSS)
+    connection = peer.app.connection
+    connection.set_option("notsent_lowat", 2 * MSS)
+    assert connection.get_option("notsent_lowat") == 2 * MSS
+    assert peer.app.send(bytes(100_000)) == 5 * MSS
+    assert peer.app.info.flight_size == 3 * MSS
+    assert peer.app.send(b"x") == 0
+    connection.clear_events()
+    peer.sends(ack=1 + MSS, window=2 * MSS)  # two of them still in flight: no more may leave
+    assert not peer.app.events & _events.WRITABLE
+    assert peer.app.send(b"x") == 0
+    peer.sends(ack=1 + MSS, window=3 * MSS)  # the window alone lets one more leave
+    assert peer.app.events & _events.WRITABLE
+    assert peer.app.info.flight_size == 3 * MSS
+    assert peer.app.send(bytes(100_000)) == 2 * MSS  # a portion, not a sliver
+    assert peer.app.send(b"x") == 0
+    connection.clear_events()
+    connection.set_option("notsent_lowat", 0)
+    assert peer.app.events & _events.WRITABLE
+    assert peer.app.send(bytes(100_000)) == 100_000
