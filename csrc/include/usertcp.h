@@ -66,6 +66,7 @@ typedef struct {
 typedef struct {
     uint64_t deadline;       /* call ut_poll no later than this; UINT64_MAX = never */
     uint64_t events_pending; /* handles with events not yet read by ut_poll */
+    uint64_t moved;          /* bytes the link had received and sent when the last turn ended */
 } ut_shared;
 
 enum {

@@ -98,7 +98,8 @@ def counter_names(count: int) -> list[str]:
 
 
 class RawStack:
-    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
+    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read,
+    `shared[2]` how many bytes its link had received and sent when the last turn ended."""
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
@@ -124,7 +125,7 @@ class RawStack:
         self._stack: Any = self._new(config, capture)
         self.polls: int = 0
         shared = lib.ut_stack_shared(self._stack)
-        self.shared: memoryview[int] = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 24)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
         self.fd: int = link_info.fd
@@ -159,7 +160,7 @@ class RawStack:
         """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
         stack, self._stack = self._stack, None
         if stack is not None:
-            self.shared = memoryview(array("Q", [_events.NEVER, 0]))
+            self.shared = memoryview(array("Q", [_events.NEVER, 0, 0]))
             lib.ut_stack_free(stack)
             self._link.close()
 

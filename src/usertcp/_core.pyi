@@ -106,6 +106,7 @@ class ut_config(CData):
 class ut_shared(CData):
     deadline: int
     events_pending: int
+    moved: int
 class ut_event(CData):
     handle: int
     events: int
