@@ -50,9 +50,9 @@ def bench(document: dict[str, Any]) -> str:
     for row in sorted(rows, key=lambda row: list(NAMES).index(row["workload"])):
         ratio = f"{row['ratio']:.2f}"
         lines.append(
-            f"| {NAMES[row['workload']]} | {row['surface']} | {row['loop']} | {_cell(row, 'kernel')} "
-            f"| {_cell(row, 'usertcp')} | {f'**{ratio}**' if _is_ahead(row) else ratio} "
-            f"| {row['cpu_per_work_ratio']:.2f} |"
+            f"| {NAMES[row['workload']]} | {row['surface']} | {row['loop']} "
+            f"| {_cell(row, 'kernel')} | {_cell(row, 'usertcp')} "
+            f"| {f'**{ratio}**' if _is_ahead(row) else ratio} | {row['cpu_per_work_ratio']:.2f} |"
         )
     it = document["machine"]
     facts = (

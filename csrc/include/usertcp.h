@@ -106,7 +106,7 @@ enum {
     UT_OPT_KEEPALIVE_IDLE = 10,     /* ms of silence before the first probe; 1 to 2^31 */
     UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
     UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
-    UT_OPT_NOTSENT_LOWAT = 13 /* bytes ut_send leaves unsent, about, at most; 0: no bound */
+    UT_OPT_NOTSENT_LOWAT = 13       /* bytes ut_send leaves unsent, about, at most; 0: no bound */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

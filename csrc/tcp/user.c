@@ -61,8 +61,7 @@ void tcp_tell_writable(struct tcb *t)
 {
     if (!t->write_blocked || sendq_free(&t->sendq) < u32_min(t->snd_lowat, t->sendq.limit))
         return;
-    if (t->notsent_lowat != 0 &&
-        tcp_output_unsent(t) > tcp_output_room(t) + t->notsent_lowat / 2)
+    if (t->notsent_lowat != 0 && tcp_output_unsent(t) > tcp_output_room(t) + t->notsent_lowat / 2)
         return;
     t->write_blocked = false;
     t->events |= TCP_EV_WRITABLE;

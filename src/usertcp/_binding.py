@@ -99,7 +99,8 @@ def counter_names(count: int) -> list[str]:
 
 class RawStack:
     """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read,
-    `shared[2]` how many bytes its link had received and sent when the last turn ended."""
+    `shared[2]` how many bytes its link had received and sent when the last turn ended.
+    """
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",

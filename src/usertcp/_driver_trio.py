@@ -20,7 +20,6 @@ from usertcp._driver import Driver
 from usertcp._events import NEVER
 from usertcp._stack import Engine
 
-
 BULK = 64 * 1024
 """Bytes over the link between two turns, from which on a busy loop makes fewer of them."""
 PAUSE = 2
