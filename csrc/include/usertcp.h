@@ -165,7 +165,8 @@ int64_t ut_send(ut_stack *s, ut_handle h, const void *data, size_t len, uint64_t
  * UT_READABLE follows when that is next. */
 int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_span *lent,
                 uint64_t now);
-/* Consumes `len` bytes of what was lent (0 gives it all back). */
+/* Consumes `len` bytes of what was lent (0 gives it all back). The number of bytes that are still
+ * there (2^31 - 1 for more), or a negated code. */
 int ut_recv_done(ut_stack *s, ut_handle h, size_t len, uint64_t now);
 /* FIN after what was accepted; receiving goes on (half-close). Idempotent. */
 int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);

@@ -52,7 +52,7 @@ int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
         return -UT_E_INVALID;
     tcp_receive_done(&c->tcb, (uint32_t)len, s->now);
     transfer_after_read(s, c);
-    return 0;
+    return (int)u32_min(reasm_readable(&c->tcb.reasm), INT32_MAX);
 }
 
 static int transfer_set_keepalive(struct tcb *t, int option, int64_t value, ns_t now)

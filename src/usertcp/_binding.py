@@ -104,7 +104,7 @@ class RawStack:
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
-        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "pump_fd", "shared",
+        "_remote", "_scratch", "_span", "_stack", "drained", "fd", "polls", "pump_fd", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +125,8 @@ class RawStack:
         self._link = link
         self._stack: Any = self._new(config, capture)
         self.polls: int = 0
+        self.drained: bool = False
+        """By the last `recv`: an event tells of more, be it the end."""
         shared = lib.ut_stack_shared(self._stack)
         self.shared: memoryview[int] = memoryview(_buffer(shared, 24)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
@@ -190,12 +192,13 @@ class RawStack:
         stack, span = self._stack, self._span
         count = _recv(stack, handle, self._scratch, SCRATCH, max_bytes, span, now)
         if count > 0:
+            self.drained = count < max_bytes and count < SCRATCH
             return self._bytes[:count]
         if count < 0:
             return count
         length = span.len
         data = _buffer(span.data, length)[:]
-        _recv_done(stack, handle, length, now)
+        self.drained = _recv_done(stack, handle, length, now) == 0
         return data
 
     def peek(self, handle: int, now: int) -> int:

@@ -20,7 +20,7 @@ from anyio import BusyResourceError, ClosedResourceError
 from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
-from usertcp._binding import SCRATCH, Bytes, Exported
+from usertcp._binding import Bytes, Exported
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -119,8 +119,8 @@ class TCPStream(ByteStream):
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
-                    if len(data) < max_bytes and len(data) < SCRATCH:
-                        end.readable = False  # an event tells of more, be it the end
+                    if self._engine.drained:
+                        end.readable = False
                     self._after_call()
                     return data
                 if data != _WOULD_BLOCK:

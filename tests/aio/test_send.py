@@ -60,7 +60,7 @@ async def test_nothing_is_fine_but_not_on_a_closed_stream():
 
 
 async def test_more_than_any_buffer():
-    data = bytes(i * 11 % 253 for i in range(3_000_000))
+    data = bytes(i * 11 % 253 for i in range(5_000_000))
     async with connected() as (a, b, _), anyio.create_task_group() as tg:
 
         async def sender() -> None:
@@ -73,7 +73,7 @@ async def test_more_than_any_buffer():
 
 
 async def test_both_ways_at_once():
-    data = bytes(i * 13 % 255 for i in range(1_000_000))
+    data = bytes(range(255)) * 20_000
     async with connected() as (a, b, _), anyio.create_task_group() as tg:
 
         async def one_way(source, sink) -> None:
