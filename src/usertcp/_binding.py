@@ -333,6 +333,9 @@ class RawStack:
     def unfinished(self) -> int:
         return lib.ut_unfinished(self._stack)
 
+    def awaiting_fin(self) -> int:
+        return lib.ut_awaiting_fin(self._stack)
+
     def memory_in_use(self) -> int:
         return lib.ut_memory_in_use(self._stack)
 
