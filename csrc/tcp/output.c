@@ -117,6 +117,8 @@ uint32_t tcp_output_room(const struct tcb *t) { return u32_min(usable_window(t),
 
 uint32_t tcp_output_unsent(const struct tcb *t)
 {
+    if (t->state < TCP_ESTABLISHED)
+        return sendq_held(&t->sendq); /* snd_nxt counts the SYN, which is not acknowledged */
     return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
 }
 

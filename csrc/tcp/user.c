@@ -49,12 +49,13 @@ static int why_closed(const struct tcb *t, int otherwise)
     return t->error != 0 ? -t->error : -otherwise;
 }
 
-/* How much tcp_send may take beside what the ring has room for. With as much unsent as there may
- * be: nothing; else a whole portion, so that no slivers are taken. */
-static uint32_t unsent_room(const struct tcb *t)
+/* With TCP_NOTSENT_LOWAT, what tcp_send may take: until so much is unsent beside what may leave at
+ * once; never a sliver of that, so there may be twice as much. */
+static uint64_t unsent_room(const struct tcb *t)
 {
-    uint32_t room = tcp_output_room(t) + t->notsent_lowat;
-    return tcp_output_unsent(t) < room ? room : 0;
+    uint64_t room = (uint64_t)tcp_output_room(t) + t->notsent_lowat;
+    uint32_t unsent = tcp_output_unsent(t);
+    return unsent < room ? u64_max(room - unsent, t->notsent_lowat) : 0;
 }
 
 void tcp_tell_writable(struct tcb *t)
@@ -78,8 +79,8 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
         return 0;
     size_t may = t->notsent_lowat != 0 ? u64_min(len, unsent_room(t)) : len;
     int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, may);
-    if (n >= 0 && (size_t)n < len)
-        t->write_blocked = true;
+    if (n >= 0 && ((size_t)n < len || sendq_free(&t->sendq) == 0))
+        t->write_blocked = true; /* full to the brim too: who waits for room is to be told */
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
 }
 
