@@ -62,7 +62,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
 {
-    tcp_tell_writable(t);
+    if (t->write_blocked)
+        tcp_tell_writable(t);
     if (t->user_gone && t->wait_deadline != TIME_NEVER)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
 }
@@ -204,7 +205,7 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
         ack_new(t, a, acked);
     else
         ack_again(t, a, window_changed);
-    if (window_changed && t->notsent_lowat != 0)
+    if (window_changed && t->write_blocked)
         tcp_tell_writable(t); /* what waited unsent may leave now */
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);

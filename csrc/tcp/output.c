@@ -115,11 +115,15 @@ static uint32_t cwnd_room(const struct tcb *t)
 
 uint32_t tcp_output_room(const struct tcb *t) { return u32_min(usable_window(t), cwnd_room(t)); }
 
+static uint32_t unsent(const struct tcb *t)
+{
+    return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+}
+
 uint32_t tcp_output_unsent(const struct tcb *t)
 {
-    if (t->state < TCP_ESTABLISHED)
-        return sendq_held(&t->sendq); /* snd_nxt counts the SYN, which is not acknowledged */
-    return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+    /* Before, snd_nxt counts a SYN that is not acknowledged. */
+    return t->state < TCP_ESTABLISHED ? sendq_held(&t->sendq) : unsent(t);
 }
 
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
@@ -175,7 +179,7 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    uint32_t avail = tcp_output_unsent(t);
+    uint32_t avail = unsent(t);
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);

@@ -77,10 +77,11 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
         return why_closed(t, UT_E_ABORTED);
     if (len == 0)
         return 0;
-    size_t may = t->notsent_lowat != 0 ? u64_min(len, unsent_room(t)) : len;
+    size_t may = UT_UNLIKELY(t->notsent_lowat != 0) ? u64_min(len, unsent_room(t)) : len;
     int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, may);
-    if (n >= 0 && ((size_t)n < len || sendq_free(&t->sendq) == 0))
-        t->write_blocked = true; /* full to the brim too: who waits for room is to be told */
+    /* Full to the brim counts too: who waits for room is to be told. */
+    if (n >= 0 && ((size_t)n < len || sendq_held(&t->sendq) >= t->sendq.limit))
+        t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
 }
 
