@@ -15,7 +15,7 @@
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
 #define TROUBLE_SLAB 8u
-#define RINGS_KEPT 32u
+#define RINGS_KEPT 64u
 #define BUFFER_MIN 4096u
 #define BUFFER_MAX (UINT32_C(1) << 30) /* RFC 7323 2.3: the largest window there is */
 #define MTU_MIN 68u                    /* RFC 791 3.1 */
