@@ -22,9 +22,10 @@ from usertcp._stack import Engine
 
 BULK = 64 * 1024
 """Bytes over the link between two turns, from which on a busy loop makes fewer of them."""
-PAUSE = 2
-"""Ticks of a busy loop that a link with bulk on it waits for its next turn. A turn costs two task
-steps and an epoll_ctl(2) beside its work; a receiver has a few ticks' worth in the ring."""
+PAUSE, PAUSE_NS = 5, 300_000
+"""Ticks of a busy loop, and ns, that a link with bulk on it waits at most for its next turn. A turn
+costs task steps and an epoll_ctl(2) beside its work; a receiver has a few ticks' worth in the ring.
+"""
 
 
 class TrioWaiter:
@@ -75,8 +76,8 @@ class TrioDriver(Driver):
     """The two tasks and the instrument, from `start` until `stop` or the link's failure."""
 
     __slots__ = (
-        "_fault", "_idle", "_instrument", "_moved", "_pause", "_scope", "_stopped", "_stopping",
-        "_token", "kicked", "watcher",
+        "_fault", "_idle", "_instrument", "_moved", "_pause", "_pause_end", "_scope", "_stopped",
+        "_stopping", "_token", "kicked", "watcher",
     )  # fmt: skip
 
     def __init__(self, engine: Engine) -> None:
@@ -90,7 +91,8 @@ class TrioDriver(Driver):
         self._fault: BaseException | None = None
         self.kicked = False
         self._moved = 0  # bytes over the link until the watcher's last turn
-        self._pause = 0  # ticks until the watcher looks at the link again
+        self._pause = 0  # ticks until the watcher looks at the link again,
+        self._pause_end = 0  # and when it does at the latest
         self.watcher: Task | None = None
         """The watcher while it waits for the descriptor, and until the turn it was woken for."""
         self.new_waiter = TrioWaiter
@@ -155,8 +157,11 @@ class TrioDriver(Driver):
         """After a turn of the watcher's: how soon it is to look again. At once, but for bulk."""
         moved = self.engine.shared[2]
         is_bulk = moved - self._moved > BULK
-        self._pause = PAUSE if is_busy and is_bulk else 0
         self._moved = moved
+        if is_busy and is_bulk:
+            self._pause, self._pause_end = PAUSE, self.now() + PAUSE_NS
+        else:
+            self._pause = 0
 
     # ---- tasks -------------------------------------------------------------------------------
 
@@ -194,6 +199,8 @@ class TrioDriver(Driver):
                 await wait_readable(fd)
                 for _ in range(self._pause):
                     await trio.lowlevel.cancel_shielded_checkpoint()
+                    if self.now() >= self._pause_end:
+                        break
         finally:
             self.watcher = None
 
