@@ -54,6 +54,14 @@ int ut_unfinished(ut_stack *s)
     return count;
 }
 
+int ut_awaiting_fin(ut_stack *s)
+{
+    enter(s);
+    int count = info_awaiting_fin(s);
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
 uint64_t ut_memory_in_use(ut_stack *s)
 {
     enter(s);

@@ -22,8 +22,8 @@ void ut_config_default(ut_config *c)
         .max_connections = 262144,
         .max_time_wait = 65536,
         .max_half_open = 4096,
-        .rcv_buffer = 1u << 20,
-        .snd_buffer = 1u << 20,
+        .rcv_buffer = 2u << 20,
+        .snd_buffer = 2u << 20,
         /* DEVIATES RFC 9293 3.4.2: an MSL of 30 s instead of 2 min, because no network keeps a
          * segment longer, timestamps tell old duplicates apart, and other stacks do the same. */
         .msl_ns = 30 * NS_PER_S,

@@ -72,6 +72,7 @@ typedef struct {
 typedef struct {
     uint64_t deadline;       /* call ut_poll no later than this; UINT64_MAX = never */
     uint64_t events_pending; /* handles with events not yet read by ut_poll */
+    uint64_t moved;          /* bytes the link had received and sent when the last turn ended */
 } ut_shared;
 
 enum {
@@ -114,6 +115,7 @@ enum {
     UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
     UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
     UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
+    UT_OPT_NOTSENT_LOWAT = 14,      /* bytes ut_send leaves unsent, about, at most; 0: no bound */
     UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
 
@@ -175,7 +177,8 @@ int64_t ut_send(ut_stack *s, ut_handle h, const void *data, size_t len, uint64_t
  * UT_READABLE follows when that is next. */
 int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_span *lent,
                 uint64_t now);
-/* Consumes `len` bytes of what was lent (0 gives it all back). */
+/* Consumes `len` bytes of what was lent (0 gives it all back). The number of bytes that are still
+ * there (2^31 - 1 for more), or a negated code. */
 int ut_recv_done(ut_stack *s, ut_handle h, size_t len, uint64_t now);
 /* FIN after what was accepted; receiving goes on (half-close). Idempotent. */
 int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);

@@ -88,6 +88,8 @@ const char *ut_counter_name(int index);
 int ut_trace_read(ut_stack *s, ut_transition *out, int max);
 /* Connections with unsent or unacknowledged data, or an unacknowledged FIN. */
 int ut_unfinished(ut_stack *s);
+/* Connections in FIN-WAIT-2: all of ours was acknowledged, the peer's FIN has not come. */
+int ut_awaiting_fin(ut_stack *s);
 uint64_t ut_memory_in_use(ut_stack *s);
 const char *ut_error_name(int code);
 const char *ut_error_sentence(int code);

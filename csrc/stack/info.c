@@ -239,6 +239,16 @@ int info_unfinished(const ut_stack *s)
     return count;
 }
 
+int info_awaiting_fin(const ut_stack *s)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < s->conns.fresh; i++) {
+        const struct conn *c = conn_at(s, i);
+        count += c != NULL && c->tcb.state == TCP_FIN_WAIT_2;
+    }
+    return count;
+}
+
 /* ---- counters ------------------------------------------------------------------------------- */
 
 static const char *const info_names[] = {

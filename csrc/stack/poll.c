@@ -70,5 +70,6 @@ bool poll_turn(ut_stack *s, int budget)
     while ((node = deadline_pop_due(&s->heap, s->now)) != NULL)
         poll_due(s, node);
     stack_settle(s);
+    s->shared.moved = s->link->stats.rx_bytes + s->link->stats.tx_bytes;
     return has_more;
 }

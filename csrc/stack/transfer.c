@@ -52,7 +52,7 @@ int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
         return -UT_E_INVALID;
     tcp_receive_done(&c->tcb, (uint32_t)len, s->now);
     transfer_after_read(s, c);
-    return 0;
+    return (int)u32_min(reasm_readable(&c->tcb.reasm), INT32_MAX);
 }
 
 static int transfer_set_keepalive(struct tcb *t, int option, int64_t value, ns_t now)
@@ -87,6 +87,11 @@ static int transfer_set_number(struct conn *c, int option, int64_t value, ns_t n
         if (value < 1 || value > t->sendq.limit)
             return -UT_E_INVALID;
         t->snd_lowat = (uint32_t)value;
+        return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        if (value < 0 || value > INT32_MAX)
+            return -UT_E_INVALID;
+        tcp_set_notsent_lowat(t, (uint32_t)value);
         return 0;
     case UT_OPT_USER_TIMEOUT:
         if (value < 1)
@@ -199,6 +204,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;
+        return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        *value = t->notsent_lowat;
         return 0;
     default:
         return -UT_E_INVALID;

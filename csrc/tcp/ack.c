@@ -11,6 +11,7 @@
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/times.h"
+#include "tcp/user.h"
 #include "tcp/window.h"
 
 /* SYN-RECEIVED: the ACK of our SYN establishes the connection. */
@@ -67,10 +68,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
 {
-    if (t->write_blocked && sendq_free(&t->sendq) >= u32_min(t->snd_lowat, t->sendq.limit)) {
-        t->write_blocked = false;
-        t->events |= TCP_EV_WRITABLE;
-    }
+    if (t->write_blocked)
+        tcp_tell_writable(t);
     if (t->user_gone && t->wait_deadline != TIME_NEVER)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
 }
@@ -310,6 +309,8 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
         ack_new(t, a, acked);
     else
         ack_again(t, a, window_changed);
+    if (window_changed && t->write_blocked)
+        tcp_tell_writable(t); /* what waited unsent may leave now */
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);
 }

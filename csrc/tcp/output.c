@@ -128,12 +128,30 @@ static uint32_t usable_window(const struct tcb *t)
     return t->snd_wnd > flight ? t->snd_wnd - flight : 0;
 }
 
+static uint32_t cwnd_room(const struct tcb *t)
+{
+    uint32_t pipe = recovery_pipe(t);
+    return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+}
+
+uint32_t tcp_output_room(const struct tcb *t) { return u32_min(usable_window(t), cwnd_room(t)); }
+
+static uint32_t unsent(const struct tcb *t)
+{
+    return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+}
+
+uint32_t tcp_output_unsent(const struct tcb *t)
+{
+    /* Before, snd_nxt counts a SYN that is not acknowledged. */
+    return t->state < TCP_ESTABLISHED ? sendq_held(&t->sendq) : unsent(t);
+}
+
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
 static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
 {
     t->is_cwnd_limited = false;
-    uint32_t usable = usable_window(t), pipe = recovery_pipe(t), flight = tcb_flight(t);
-    uint32_t room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    uint32_t usable = usable_window(t), room = cwnd_room(t), flight = tcb_flight(t);
     if (room < mss && room < avail && flight > 0)
         room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
     t->is_cwnd_limited = room < u32_min(avail, usable);
@@ -207,7 +225,7 @@ static void cwnd_used(struct tcb *t)
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+    uint32_t avail = unsent(t);
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);
@@ -242,7 +260,7 @@ static bool output_tail_probe(struct tcb *t, ns_t now, struct tcp_out *out)
     if (tcb_flight(t) == 0 || t->recovery_mode != RECOVERY_NONE)
         return false;
     uint32_t mss = mss_now(t), usable = usable_window(t);
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+    uint32_t avail = unsent(t);
     uint32_t len = u32_min(avail, mss);
     bool fin = fin_is_due(t) && len == avail && usable > len;
     bool resent = usable < len || (len == 0 && !fin);

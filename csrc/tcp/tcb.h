@@ -208,6 +208,7 @@ struct tcb {
     uint32_t challenge_count;
     uint32_t snd_lowat;
     struct tcp_keepalive keepalive;
+    uint32_t notsent_lowat; /* bytes that may wait unsent, about; 0: as many as there is room for */
 
     /* counters, for the snapshot */
     uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;

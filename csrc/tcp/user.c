@@ -6,6 +6,7 @@
 #include "tcp/half.h"
 #include "tcp/mss.h"
 #include "tcp/options.h"
+#include "tcp/output.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
@@ -49,6 +50,25 @@ static int why_closed(const struct tcb *t, int otherwise)
     return t->error != 0 ? -t->error : -otherwise;
 }
 
+/* With TCP_NOTSENT_LOWAT, what tcp_send may take: until so much is unsent beside what may leave at
+ * once; never a sliver of that, so there may be twice as much. */
+static uint64_t unsent_room(const struct tcb *t)
+{
+    uint64_t room = (uint64_t)tcp_output_room(t) + t->notsent_lowat;
+    uint32_t unsent = tcp_output_unsent(t);
+    return unsent < room ? u64_max(room - unsent, t->notsent_lowat) : 0;
+}
+
+void tcp_tell_writable(struct tcb *t)
+{
+    if (!t->write_blocked || sendq_free(&t->sendq) < u32_min(t->snd_lowat, t->sendq.limit))
+        return;
+    if (t->notsent_lowat != 0 && tcp_output_unsent(t) > tcp_output_room(t) + t->notsent_lowat / 2)
+        return;
+    t->write_blocked = false;
+    t->events |= TCP_EV_WRITABLE;
+}
+
 int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
 {
     (void)now;
@@ -58,10 +78,12 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
         return why_closed(t, UT_E_ABORTED);
     if (len == 0)
         return 0;
-    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
+    size_t may = UT_UNLIKELY(t->notsent_lowat != 0) ? u64_min(len, unsent_room(t)) : len;
+    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, may);
     if (n > 0)
         t->unpushed = t->more_follows;
-    if (n >= 0 && (size_t)n < len)
+    /* Full to the brim counts too: who waits for room is to be told. */
+    if (n >= 0 && ((size_t)n < len || sendq_held(&t->sendq) >= t->sendq.limit))
         t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
 }
@@ -170,6 +192,12 @@ int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
     /* What was offered stays offered (SHLD-14): the limit takes hold as the window is used up. */
     t->reasm.limit = u32_min(bytes, most);
     return 0;
+}
+
+void tcp_set_notsent_lowat(struct tcb *t, uint32_t bytes)
+{
+    t->notsent_lowat = bytes;
+    tcp_tell_writable(t);
 }
 
 int tcp_set_snd_limit(struct tcb *t, uint32_t bytes)

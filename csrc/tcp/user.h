@@ -36,5 +36,9 @@ void tcp_abort(struct tcb *t, int error);
 /* Receive and send limits within [1, ring size]. */
 int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes);
 int tcp_set_snd_limit(struct tcb *t, uint32_t bytes);
+/* As Linux's TCP_NOTSENT_LOWAT: tcp_send takes what can leave at once and about so much beside. */
+void tcp_set_notsent_lowat(struct tcb *t, uint32_t bytes);
+/* Sets TCP_EV_WRITABLE if tcp_send refused something and there is room again. */
+void tcp_tell_writable(struct tcb *t);
 
 #endif

@@ -121,11 +121,13 @@ def counter_names(count: int) -> list[str]:
 
 
 class RawStack:
-    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
+    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read,
+    `shared[2]` how many bytes its link had received and sent when the last turn ended.
+    """
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
-        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "pump_fd", "shared",
+        "_remote", "_scratch", "_span", "_stack", "drained", "fd", "polls", "pump_fd", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -147,8 +149,10 @@ class RawStack:
         self._link = link
         self._stack: Any = self._new(config, capture)
         self.polls: int = 0
+        self.drained: bool = False
+        """By the last `recv`: an event tells of more, be it the end."""
         shared = lib.ut_stack_shared(self._stack)
-        self.shared: memoryview[int] = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 24)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
         self.fd: int = link_info.fd
@@ -183,7 +187,7 @@ class RawStack:
         """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
         stack, self._stack = self._stack, None
         if stack is not None:
-            self.shared = memoryview(array("Q", [_events.NEVER, 0]))
+            self.shared = memoryview(array("Q", [_events.NEVER, 0, 0]))
             lib.ut_stack_free(stack)
             self._link.close()
 
@@ -212,12 +216,13 @@ class RawStack:
         stack, span = self._stack, self._span
         count = _recv(stack, handle, self._scratch, SCRATCH, max_bytes, span, now)
         if count > 0:
+            self.drained = count < max_bytes and count < SCRATCH
             return self._bytes[:count]
         if count < 0:
             return count
         length = span.len
         data = _buffer(span.data, length)[:]
-        _recv_done(stack, handle, length, now)
+        self.drained = _recv_done(stack, handle, length, now) == 0
         return data
 
     def peek(self, handle: int, now: int) -> int:
@@ -351,6 +356,9 @@ class RawStack:
 
     def unfinished(self) -> int:
         return lib.ut_unfinished(self._stack)
+
+    def awaiting_fin(self) -> int:
+        return lib.ut_awaiting_fin(self._stack)
 
     def memory_in_use(self) -> int:
         return lib.ut_memory_in_use(self._stack)

@@ -109,6 +109,7 @@ class ut_config(CData):
 class ut_shared(CData):
     deadline: int
     events_pending: int
+    moved: int
 class ut_event(CData):
     handle: int
     events: int
@@ -297,6 +298,7 @@ class Lib:
     UT_OPT_KEEPALIVE_INTERVAL: Literal[11]
     UT_OPT_LINGER: Literal[5]
     UT_OPT_NODELAY: Literal[1]
+    UT_OPT_NOTSENT_LOWAT: Literal[14]
     UT_OPT_RCV_LIMIT: Literal[2]
     UT_OPT_RTO_MIN: Literal[13]
     UT_OPT_SND_LIMIT: Literal[3]
@@ -323,6 +325,7 @@ class Lib:
     def ut_accept(self, a0: ut_stack, a1: int, a2: int, a3: CArray[int], a4: ut_endpoint | CArray[ut_endpoint], a5: ut_endpoint | CArray[ut_endpoint], /) -> int: ...
     def ut_address_add(self, a0: ut_stack, a1: bytes | CData, a2: int, a3: int, a4: int, /) -> int: ...
     def ut_address_state(self, a0: ut_stack, a1: bytes | CData, /) -> int: ...
+    def ut_awaiting_fin(self, a0: ut_stack, /) -> int: ...
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...

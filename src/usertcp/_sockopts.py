@@ -4,7 +4,7 @@ For the sockets that trio and asyncio programs get. An option is one of four thi
 
 - the engine's (`ENGINE`): TCP_NODELAY, SO_SNDBUF, SO_LINGER, IP_TTL, ...;
 - remembered (`REMEMBERED`): accepted and read back; the socket gives it a meaning (IPV6_V6ONLY,
-  TCP_NOTSENT_LOWAT), or it has none here (keep-alive);
+  or it has none here (keep-alive);
 - a fact that is only read (`Options.get`): SO_TYPE, SO_ERROR, SO_ACCEPTCONN, TCP_INFO;
 - unknown: ENOPROTOOPT, as in the kernel.
 
@@ -96,6 +96,7 @@ ENGINE: dict[Key, EngineOption] = {
     (IPPROTO_TCP, socket.TCP_NODELAY): EngineOption(StreamOption.NODELAY, _flag, _flag, 1),
     SNDBUF: EngineOption(StreamOption.SND_LIMIT, _buffer_size, _same, 0),
     (SOL_SOCKET, socket.SO_RCVBUF): EngineOption(StreamOption.RCV_LIMIT, _buffer_size, _same, 0),
+    TCP_NOTSENT_LOWAT: EngineOption(StreamOption.NOTSENT_LOWAT, lambda v: max(v, 0), _same, 0),
     (IPPROTO_TCP, TCP_USER_TIMEOUT): EngineOption(
         StreamOption.USER_TIMEOUT,
         lambda ms: _in_range(0, _INT_MAX)(ms) * 1_000_000,
@@ -122,7 +123,6 @@ REMEMBERED: dict[Key, int] = {
     REUSEADDR: 0,
     V6ONLY: 0,
     BIND_NO_PORT: 0,
-    TCP_NOTSENT_LOWAT: 0,
     REUSEPORT: 0,
     (SOL_SOCKET, socket.SO_OOBINLINE): 0,
     (SOL_SOCKET, socket.SO_DONTROUTE): 0,

@@ -2,7 +2,7 @@
 
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from socket import AF_UNSPEC, AddressFamily
 from typing import Literal, overload
 
@@ -24,6 +24,8 @@ from usertcp.streams import TCPStream
 LINGER = 5.0
 """Seconds that closing a stack waits, at most, for accepted data and FINs to be acknowledged."""
 
+_ANSWER = 0.05
+"""Seconds of these in which peers may answer our last FINs with their own."""
 _POLL_FIRST, _POLL_MOST = 0.001, 0.05
 
 
@@ -261,7 +263,8 @@ class Stack:
         """Closes all streams and listeners, then waits up to `linger` seconds for the last bytes.
 
         Who is blocked on a stream gets `ClosedResourceError`. The wait ends as soon as all that was
-        accepted, and every FIN, has been acknowledged; it is shielded from cancellation.
+        accepted, and every FIN, has been acknowledged, and 50 ms later although peers have not
+        closed their side; it is shielded from cancellation.
         """
         if not self._closing:
             self._closing = True
@@ -280,10 +283,15 @@ class Stack:
         await self.driver.checkpoint()
 
     async def _linger(self, linger: float) -> None:
-        end, delay = anyio.current_time() + linger, 0.0
-        while self.engine.unfinished() and not self.engine.failed:
-            left = end - anyio.current_time()
-            if left <= 0:
-                return
-            await anyio.sleep(min(delay, left))
-            delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)
+        engine, end = self.engine, anyio.current_time() + linger
+        await _until(end, lambda: engine.failed or not engine.unfinished())
+        # A peer that closes in answer would send its FIN to nobody, again and again.
+        end = min(end, anyio.current_time() + _ANSWER)
+        await _until(end, lambda: engine.failed or not engine.awaiting_fin())
+
+
+async def _until(end: float, is_so: Callable[[], object]) -> None:
+    delay = 0.0
+    while not is_so() and (left := end - anyio.current_time()) > 0:
+        await anyio.sleep(min(delay, left))
+        delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)

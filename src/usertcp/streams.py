@@ -20,7 +20,7 @@ from anyio import BusyResourceError, ClosedResourceError
 from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
-from usertcp._binding import SCRATCH, Bytes, Exported
+from usertcp._binding import Bytes, Exported
 from usertcp._congestion import congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
@@ -63,6 +63,9 @@ class StreamOption(IntEnum):
     """Probes without an answer that end the connection; 9."""
     RTO_MIN = 13
     """ns: the retransmission time-out is not less, RFC 6298 2.4."""
+    NOTSENT_LOWAT = 14
+    """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
+    bound."""
     CONGESTION = 20
     """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
     CORK = 32
@@ -124,8 +127,8 @@ class TCPStream(ByteStream):
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
-                    if len(data) < max_bytes and len(data) < SCRATCH:
-                        end.readable = False  # an event tells of more, be it the end
+                    if self._engine.drained:
+                        end.readable = False
                     self._after_call()
                     return data
                 if data != _WOULD_BLOCK:

@@ -42,6 +42,7 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
     (TCP, socket.TCP_KEEPIDLE): (StreamOption.KEEPALIVE_IDLE, _seconds, lambda v: v // 1000),
     (TCP, socket.TCP_KEEPINTVL): (StreamOption.KEEPALIVE_INTERVAL, _seconds, lambda v: v // 1000),
     (TCP, socket.TCP_KEEPCNT): (StreamOption.KEEPALIVE_COUNT, _plain, _plain),
+    (TCP, socket.TCP_NOTSENT_LOWAT): (StreamOption.NOTSENT_LOWAT, lambda v: max(v, 0), _plain),
     (SOL, socket.SO_SNDBUF): (StreamOption.SND_LIMIT, _plain, _plain),
     (SOL, socket.SO_RCVBUF): (StreamOption.RCV_LIMIT, _plain, _plain),
     (IP, socket.IP_TTL): (StreamOption.TTL, _plain, _plain),
@@ -65,7 +66,6 @@ REMEMBERED: dict[Key, int] = {
     (TCP, socket.TCP_DEFER_ACCEPT): 0,
     (TCP, socket.TCP_FASTOPEN): 0,
     (TCP, TCP_FASTOPEN_CONNECT): 0,
-    (TCP, socket.TCP_NOTSENT_LOWAT): -1,
     (IP, IP_BIND_ADDRESS_NO_PORT): 0,
     (IPV6, socket.IPV6_V6ONLY): 0,
 }

@@ -32,7 +32,7 @@ _BUDGET = 64
 OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
     "dscp": 7, "snd_lowat": 8, "keepalive": 9, "keepalive_idle": 10, "keepalive_interval": 11,
-    "keepalive_count": 12, "rto_min": 13, "congestion": 20,
+    "keepalive_count": 12, "rto_min": 13, "notsent_lowat": 14, "congestion": 20,
 }  # fmt: skip
 
 
