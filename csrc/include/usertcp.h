@@ -59,6 +59,8 @@ typedef struct {
     uint32_t use_window_scale;
     uint32_t use_sack;              /* RFC 2018 */
     uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
+    uint32_t path_mtu_discovery;    /* RFC 1191: DF on IPv4 packets; 0: they may be fragmented */
+    uint32_t mtu_probing;           /* RFC 4821: 0 never, 1 when a black hole is found, 2 always */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
@@ -114,6 +116,7 @@ enum {
     UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
     UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
     UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
+    UT_OPT_MTU_DISCOVER = 24,       /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
     UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
 };
 

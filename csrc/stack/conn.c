@@ -5,6 +5,7 @@
 #include "stack/conn.h"
 
 #include "stack/egress.h"
+#include "stack/path.h"
 #include "stack/timewait.h"
 #include "tcp/respond.h"
 #include "tcp/timeout.h"
@@ -158,6 +159,7 @@ static void conn_end(ut_stack *s, struct conn *c)
     if (!c->may_be_heard)
         return;
     c->tcb.events |= TCP_EV_CLOSED;
+    path_note(s, c);
     if (c->tcb.state == TCP_TIME_WAIT) {
         s->last_flow.ref = 0;
         timewait_enter(s, c);
@@ -218,6 +220,7 @@ void conn_timeout(ut_stack *s, struct conn *c)
         return;
     }
     tcp_timeout(&c->tcb, s->now);
+    path_note(s, c);
     conn_after(s, c, (struct trace_cause){.call = "timeout"});
 }
 

@@ -65,4 +65,3 @@ void rtt_back_off(struct tcp_rtt *r)
     if (r->backoff < BACKOFF_MAX)
         r->backoff++;
 }
-

@@ -23,6 +23,7 @@
 #include "tcp/cc.h"
 #include "tcp/env.h"
 #include "tcp/keepalive.h"
+#include "tcp/mtu.h"
 #include "tcp/reasm.h"
 #include "tcp/resent.h"
 #include "tcp/rtt.h"
@@ -54,6 +55,7 @@ enum tcp_recovery_mode {
     RECOVERY_NONE,
     RECOVERY_FAST, /* RFC 6675 5, RFC 6582 3.2 */
     RECOVERY_RTO,  /* after a time-out, until recovery_point is passed */
+    RECOVERY_MTU,  /* what was too large for the path is sent again; mtu.h */
 };
 
 /* What only a connection with losses or reordering needs; from env->trouble. Offsets are stream
@@ -97,6 +99,8 @@ struct tcp_rack {
     bool tlp_resent : 1;  /* TLP.is_retrans */
     bool tlp_sampled : 1; /* the RTT was measured since the last probe */
     bool tlp_now : 1;     /* a probe is due */
+    /* mtu.h; here, so that one look at this byte tells that nothing of the kind is going on */
+    bool mtu_due : 1, mtu_probe_out : 1;
 };
 
 /* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
@@ -155,9 +159,10 @@ struct tcb {
     bool dsack_due : 1;      /* the next ACK reports [dsack_lo, dsack_hi) as a duplicate */
 
     uint8_t snd_wscale, rcv_wscale;
-    uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
-    uint16_t rcv_mss; /* what we announced */
-    struct tcp_path path;
+    uint16_t snd_mss;     /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
+    uint16_t rcv_mss;     /* what we announced */
+    struct tcp_path path; /* of the link */
+    struct tcp_mtu mtu;
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks;
     uint8_t syn_tries;

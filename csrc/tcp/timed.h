@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "tcp/seq.h"
 
-#define TIMED_MAX 16u /* a power of two */
+#define TIMED_MAX 16u  /* a power of two */
 #define TIMED_SHIFT 10 /* a tick is 1024 ns; they wrap after 73 minutes */
 
 struct timed {

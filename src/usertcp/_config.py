@@ -84,6 +84,11 @@ class StackConfig:
     """Permit SACK, RFC 2018."""
     use_rack: bool | None = None
     """RACK-TLP where SACK is agreed, RFC 8985; else RFC 6675."""
+    path_mtu_discovery: bool | None = None
+    """Don't-fragment on IPv4 packets, RFC 1191; False: routers may fragment them. Path MTU discovery
+    of IPv6, RFC 8201, is always on."""
+    mtu_probing: int | None = None
+    """Find the path MTU without routers' reports, RFC 4821: 0 never, 1 after a black hole, 2 always."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
