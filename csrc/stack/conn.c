@@ -126,7 +126,10 @@ void conn_trace(ut_stack *s, struct conn *c, struct trace_cause cause)
         /* The half-open entry told LISTEN -> SYN-RECEIVED already. */
         if (moves->item[i].from == TCP_CLOSED && moves->item[i].to == TCP_SYN_RECEIVED)
             continue;
-        trace_add(&s->trace, &of, moves->item[i].from, moves->item[i].to, cause);
+        if (moves->item[i].from == moves->item[i].to)
+            path_note(s, c);
+        else
+            trace_add(&s->trace, &of, moves->item[i].from, moves->item[i].to, cause);
     }
     moves->count = 0;
 }
@@ -159,7 +162,6 @@ static void conn_end(ut_stack *s, struct conn *c)
     if (!c->may_be_heard)
         return;
     c->tcb.events |= TCP_EV_CLOSED;
-    path_note(s, c);
     if (c->tcb.state == TCP_TIME_WAIT) {
         s->last_flow.ref = 0;
         timewait_enter(s, c);
@@ -220,7 +222,6 @@ void conn_timeout(ut_stack *s, struct conn *c)
         return;
     }
     tcp_timeout(&c->tcb, s->now);
-    path_note(s, c);
     conn_after(s, c, (struct trace_cause){.call = "timeout"});
 }
 

@@ -74,17 +74,12 @@ static bool path_is_open(const struct conn *c)
 
 void path_note(ut_stack *s, struct conn *c)
 {
-    struct tcp_mtu *m = &c->tcb.mtu;
-    if (!m->has_news)
-        return;
-    m->has_news = false;
-    stack_count(s, m->is_guess ? COUNTER_pmtu_found : COUNTER_pmtu_lowered);
+    stack_count(s, c->tcb.mtu.is_guess ? COUNTER_pmtu_found : COUNTER_pmtu_lowered);
     path_remember(s, c, c->may_fragment && c->discover != PATH_DISCOVER_NOT);
 }
 
 static void path_tell(ut_stack *s, struct conn *c)
 {
-    path_note(s, c);
     const struct pmtu *known = pmtu_find(&s->paths.known, &c->key.remote);
     if (c->discover == PATH_DISCOVER_PROBE)
         return;

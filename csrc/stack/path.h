@@ -22,7 +22,7 @@ void path_begin(ut_stack *s, struct conn *c);
 /* A Packet Too Big that quotes a segment of it. */
 enum drop_reason path_report(ut_stack *s, struct conn *c, const struct icmp_msg *m,
                              const struct icmp_quote *q);
-/* A timer of it has fired, or it ends: takes down what it found out. */
+/* It has found out how much its path carries. */
 void path_note(ut_stack *s, struct conn *c);
 /* DEADLINE_PATHS. */
 void path_timeout(ut_stack *s);

@@ -81,6 +81,9 @@ uint32_t mtu_probe_due(struct tcb *t, uint32_t avail, uint32_t usable, uint32_t 
     uint32_t need = len + 3u * t->snd_mss;
     if (t->recovery_mode != RECOVERY_NONE || t->trouble != NULL || t->rack.tlp_out)
         return 0;
+    /* RFC 6582 3.2 (2): without SACK duplicates start nothing before this is passed. */
+    if (!t->sack_ok && t->had_recovery && tcb_nxt_offset(t) <= t->recovery_point)
+        return 0;
     if (u32_min(u32_min(avail, usable), t->cc.cwnd) < need || room < len)
         return 0;
     m->probe_mss = (uint16_t)mss;
@@ -109,7 +112,8 @@ void mtu_on_ack(struct tcb *t)
     t->rack.mtu_probe_out = false;
     set_path(t, m->probe_mss);
     m->acked_mss = t->snd_mss;
-    m->has_news = m->is_guess = true;
+    m->is_guess = true;
+    tcp_tell_path(t);
     search(t, m->search_mss, false);
 }
 
@@ -206,7 +210,7 @@ static bool held_is_true(struct tcb *t)
     }
     set_lower(t, mss);
     m->is_guess = false;
-    m->has_news = true;
+    tcp_tell_path(t);
     search_stop(t);
     send_again(t);
     return true;
@@ -253,7 +257,7 @@ void mtu_on_recovered(struct tcb *t)
     if (!m->in_hole || !seq_gt(t->snd_una, m->hole_seq))
         return;
     m->in_hole = false;
-    m->has_news = true;
+    tcp_tell_path(t);
     search(t, m->search_mss, false);
 }
 

@@ -39,7 +39,6 @@ struct tcp_mtu {
     uint16_t probe_len;  /* payload of the probe */
     uint16_t probe_mss;
     uint8_t probes_lost; /* of that size */
-    bool has_news : 1;   /* path_mss is to be told to the stack */
     bool is_guess : 1;   /* path_mss was found out, not reported */
     bool try_top : 1;    /* the largest of the search comes first */
     bool in_hole : 1;    /* lowered after time-outs; an ACK beyond hole_seq will prove it right */
