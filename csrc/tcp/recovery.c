@@ -195,6 +195,9 @@ static void count_duplicate(struct tcb *t)
 static void partial_ack(struct tcb *t, const struct tcp_news *n)
 {
     t->high_rxt = u64_max(t->high_rxt, tcb_una_offset(t));
+    /* What followed is in flight and would keep the rest of a segment that was cut waiting. */
+    if (t->recovery_mode == RECOVERY_MTU && t->high_rxt == tcb_una_offset(t))
+        t->rexmt_now = t->high_rxt < t->lost_below;
     if (t->recovery_mode != RECOVERY_FAST || t->sack_ok)
         return;
     /* RFC 6582 3.2 (3): the next hole is lost too; what the advance covered no longer counts as
