@@ -16,8 +16,9 @@
 
 #define PMTU_MAX 1024u
 #define PMTU_BUCKETS 256u
-#define PMTU_LIFE (600 * NS_PER_S) /* RFC 1191 6.3, RFC 8201 5.3: twice the least that is allowed \
-                                    */
+#define PMTU_LIFE \
+    (600 * NS_PER_S) /* RFC 1191 6.3, RFC 8201 5.3: twice the least that is allowed \
+                      */
 
 struct pmtu {
     struct ipaddr dst;

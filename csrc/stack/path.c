@@ -7,6 +7,7 @@
 
 #define PATH_LEAST_V4 552u  /* as Linux's min_pmtu */
 #define PATH_LEAST_V6 1280u /* RFC 8200 5 */
+#define PATH_ABSURD_V4 68u  /* RFC 791 3.2: every link carries that */
 #define PATH_TELL_INTERVAL NS_PER_S
 
 static uint32_t path_headers(const struct conn *c)
@@ -131,10 +132,8 @@ static uint32_t path_reported(const ut_stack *s, const struct conn *c, const str
         mtu = pmtu_plateau(u32_min(q->len, path_mtu(c))); /* 1191-03 (MUST) */
     if (q->len <= mtu)
         return 0;
-    /* 8201-01 (MUST): every link of IPv6 carries that. */
-    if (!is_v4 && mtu < PATH_LEAST_V6)
-        return 0;
-    return mtu;
+    /* 8201-01 (MUST), 1191-04 (MUST) */
+    return mtu < (is_v4 ? PATH_ABSURD_V4 : PATH_LEAST_V6) ? 0 : mtu;
 }
 
 /* What 552 is to us 68 is to RFC 1191. */

@@ -95,12 +95,11 @@ struct tcp_rack {
     seq32 tlp_end;     /* while tlp_out */
     uint8_t reo_wnd_mult, reo_wnd_persist;
     bool reordering_seen : 1, has_dsack_round : 1;
-    bool tlp_out : 1;     /* a probe is on its way: TLP.end_seq */
-    bool tlp_resent : 1;  /* TLP.is_retrans */
-    bool tlp_sampled : 1; /* the RTT was measured since the last probe */
-    bool tlp_now : 1;     /* a probe is due */
-    /* mtu.h; here, so that one look at this byte tells that nothing of the kind is going on */
-    bool mtu_due : 1, mtu_probe_out : 1;
+    bool tlp_out : 1;                    /* a probe is on its way: TLP.end_seq */
+    bool tlp_resent : 1;                 /* TLP.is_retrans */
+    bool tlp_sampled : 1;                /* the RTT was measured since the last probe */
+    bool tlp_now : 1;                    /* a probe is due */
+    bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h; beside the others, so that one look tells all */
 };
 
 /* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
@@ -164,8 +163,7 @@ struct tcb {
     struct tcp_path path; /* of the link */
     struct tcp_mtu mtu;
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
-    uint8_t dup_acks;
-    uint8_t syn_tries;
+    uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
 
     /* RFC 9293 3.3.1, send */
@@ -211,8 +209,7 @@ struct tcb {
     ns_t last_sent;   /* for restart after idle */
     ns_t user_timeout;
     ns_t challenge_since;
-    uint32_t challenge_count;
-    uint32_t snd_lowat;
+    uint32_t challenge_count, snd_lowat;
     struct tcp_keepalive keepalive;
 
     /* counters, for the snapshot */

@@ -64,9 +64,9 @@ class StreamOption(IntEnum):
     RTO_MIN = 13
     """ns: the retransmission time-out is not less, RFC 6298 2.4."""
     MTU_DISCOVER = 24
-    """0: IPv4 packets may be fragmented on their way; 1, the default: don't-fragment, and routers say
-    what is too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3:
-    don't-fragment, and what routers say is not believed."""
+    """0: IPv4 packets may be fragmented; 1, the default: don't-fragment, and routers say what is
+    too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3: as 2, but what
+    they say is not believed."""
     CONGESTION = 20
     """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
     CORK = 32

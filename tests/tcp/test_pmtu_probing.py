@@ -222,7 +222,7 @@ def test_never_means_never(peer: Peer):
 @pytest.mark.parametrize("value", [3, 1 << 20])
 def test_probing_is_one_of_three(peer: Peer, value: int):
     peer.configure(mtu_probing=value)
-    with pytest.raises(ValueError, match="INVALID|range|invalid"):
+    with pytest.raises(ValueError, match=r"mtu_probing: .* is not between 0 and 2"):
         peer.app.connect()
 
 
