@@ -184,6 +184,12 @@ def linger_of(value: "int | Buffer") -> tuple[int, int]:
     return int(on), int(seconds)
 
 
+def _path_mtu(info: ConnectionInfo | None) -> int:
+    if info is None or not info.pmtu:
+        raise refuse(errno.ENOTCONN)
+    return info.pmtu
+
+
 class Live(Protocol):
     """What `Options` asks about the socket they are of."""
 
@@ -281,6 +287,8 @@ class Options:
             info = live.info()
             chosen = congestion_controls()[self.congestion or 0]
             raw = (info.congestion_control if info else chosen).encode().ljust(16, b"\0")
+        elif key in PATH_MTU:
+            raw = struct.pack("@i", _path_mtu(live.info()))
         else:
             raw = struct.pack("@i", self._get_int(live, key))
         if buflen is None:
@@ -310,11 +318,6 @@ class Options:
         elif key == (IPPROTO_TCP, socket.TCP_MAXSEG):
             info = live.info()
             return info.snd_mss if info is not None and info.snd_mss else 536
-        elif key in PATH_MTU:
-            info = live.info()
-            if info is None or not info.pmtu:
-                raise refuse(errno.ENOTCONN)
-            return info.pmtu
         raise refuse(errno.ENOPROTOOPT)
 
 

@@ -1,4 +1,4 @@
-"""Paths with a smaller MTU, their routers honest, silent or lying, and MTUs that change on the way."""
+"""Paths with a smaller MTU, their routers honest, silent or lying; and MTUs that change."""
 
 import random
 from collections.abc import Callable
