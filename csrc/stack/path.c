@@ -85,11 +85,13 @@ static void path_tell(ut_stack *s, struct conn *c)
     if (c->discover == PATH_DISCOVER_PROBE)
         return;
     path_set_fragments(c, known);
+    uint32_t before = c->tcb.snd_mss;
     if (known == NULL)
         mtu_forget(&c->tcb);
     else
         mtu_learn(&c->tcb, (uint16_t)(known->mtu - path_headers(c)));
-    conn_mark_dirty(s, c);
+    if (c->tcb.snd_mss != before || c->tcb.rack.mtu_due)
+        conn_mark_dirty(s, c);
 }
 
 void path_timeout(ut_stack *s)

@@ -182,14 +182,17 @@ enum mtu_verdict mtu_report(struct tcb *t, seq32 seq, uint16_t mss)
         send_again(t);
         return MTU_RESENT;
     }
-    /* RFC 5927 7.2 (5927-03): what contradicts the evidence waits for more. */
-    if (mss < m->acked_mss) {
+    /* RFC 5927 7.2 (5927-03): what contradicts the evidence waits for more; and so does what would
+     * have all in flight sent again for each byte less. */
+    m->reports = seq_eq(m->large_end, t->snd_una) ? m->reports : 0;
+    if (mss < m->acked_mss || m->reports >= MTU_REPORTS) {
         if (m->held_mss != 0 && !seq_in(m->held_seq, t->snd_una, tcb_flight(t)))
             tcp_count_drop(t->env, DROP_pmtu_doubted);
         m->held_mss = mss;
         m->held_seq = seq;
         return MTU_HELD;
     }
+    m->reports++;
     set_lower(t, mss);
     m->is_guess = false;
     search_stop(t);

@@ -26,7 +26,9 @@ struct tcb;
 #define MTU_LEAST_MSS 512u /* over IPv4: 552 bytes, as Linux's min_pmtu */
 #define MTU_SEARCH_STEP 32u
 #define MTU_HOLE_RTOS 3u /* of the same data, before the size is to blame */
-#define MTU_PROBES 3u    /* RFC 8899 5.1.2: MAX_PROBES, of one size */
+#define MTU_REPORTS \
+    10u               /* believed at once while nothing is acknowledged; RFC 1191 7.1's plateaus */
+#define MTU_PROBES 3u /* RFC 8899 5.1.2: MAX_PROBES, of one size */
 
 enum mtu_probing { MTU_PROBING_OFF, MTU_PROBING_AFTER_HOLE, MTU_PROBING_ALWAYS };
 
@@ -39,6 +41,7 @@ struct tcp_mtu {
     uint16_t probe_len;  /* payload of the probe */
     uint16_t probe_mss;
     uint8_t probes_lost; /* of that size */
+    uint8_t reports;     /* taken since snd_una moved */
     bool is_guess : 1;   /* path_mss was found out, not reported */
     bool try_top : 1;    /* the largest of the search comes first */
     bool in_hole : 1;    /* lowered after time-outs; an ACK beyond hole_seq will prove it right */

@@ -1,6 +1,9 @@
 /* harness.c: see harness.h. Linked into every fuzz target. */
 #include "harness.h"
 
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+#include "wire/icmp.h"
 #include "wire/ipv4.h"
 
 static const uint8_t our_v4[4] = {10, 0, 0, 2}, peer_v4[4] = {10, 0, 0, 1};
@@ -48,6 +51,7 @@ void bench_open(struct bench *b, bool ethernet, uint32_t syn_cookies)
     c.rcv_buffer = c.snd_buffer = 16384;
     c.syn_cookies = syn_cookies;
     c.trace_capacity = 64;
+    c.mtu_probing = 2; /* so that a few bytes of input lead to probes */
     *b = (struct bench){.now = 1000000000, .ethernet = ethernet};
     b->link = ut_link_memory(&lo, &error);
     UT_ASSERT(b->link != NULL);
@@ -101,6 +105,36 @@ unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, 
     ipv4_write(frame, &ip);
     ut_memory_write(b->link, frame, IPV4_HEADER_LEN + header + len, &marks);
     return bench_turn(b);
+}
+
+unsigned bench_too_big(struct bench *b, seq32 seq, uint16_t len, uint16_t mtu)
+{
+    uint8_t frame[IPV4_HEADER_LEN + ICMP_HEADER_LEN + IPV4_HEADER_LEN + 8];
+    uint8_t *icmp = frame + IPV4_HEADER_LEN, *quote = icmp + ICMP_HEADER_LEN;
+    size_t size = sizeof frame - IPV4_HEADER_LEN;
+    struct ip_hdr quoted = {.src = ipaddr_from_v4(our_v4),
+                            .dst = ipaddr_from_v4(peer_v4),
+                            .version = 4,
+                            .proto = IP_PROTO_TCP,
+                            .ttl = 1};
+    ipv4_write(quote, &quoted);
+    put_be16(quote + 2, len);
+    put_be16(quote + IPV4_HEADER_LEN, FUZZ_PORT);
+    put_be16(quote + IPV4_HEADER_LEN + 2, 1234);
+    put_be32(quote + IPV4_HEADER_LEN + 4, seq.v);
+    memset(icmp, 0, ICMP_HEADER_LEN);
+    icmp[0] = 3;
+    icmp[1] = 4;
+    put_be16(icmp + 6, mtu);
+    put_be16(icmp + 2, (uint16_t)~checksum_fold(checksum_add(icmp, size, 0)));
+    struct ip_hdr ip = {.src = ipaddr_from_v4(peer_v4),
+                        .dst = ipaddr_from_v4(our_v4),
+                        .version = 4,
+                        .proto = IP_PROTO_ICMP,
+                        .ttl = 64,
+                        .payload_len = (uint32_t)size};
+    ipv4_write(frame, &ip);
+    return bench_frame(b, frame, sizeof frame);
 }
 
 ut_handle bench_establish(struct bench *b, bool timestamps)

@@ -50,6 +50,24 @@ def test_a_connection_in_progress_does_not_care(peer: Peer, mtu: int, ipv6: bool
 
 
 @pytest.mark.attack(39)
+@BOTH
+def test_a_report_for_each_byte_less_does_not_empty_the_window_each_time(peer: Peer, ipv6: bool):
+    connected(peer, ipv6=ipv6)
+    got = sends(peer, 20_000)
+    flight, again = sum(sizes(got)), 0
+    for mtu in range(1499, 1299, -1):
+        too_big(peer, mtu, got[0])
+        answer = peer.gets_all()
+        again += sum(sizes(answer))
+        got = answer or got
+    assert again <= 10 * flight
+    assert peer.app.info.pmtu == 1490
+    # What is left of them is believed when the segment times out.
+    peer.gets_all(within=3)
+    assert peer.app.info.pmtu == 1300
+
+
+@pytest.mark.attack(39)
 @pytest.mark.rfc("1191-07")
 @BOTH
 def test_a_flood_of_reports_is_answered_once(peer: Peer, ipv6: bool):
