@@ -141,7 +141,7 @@ SAN_ENV = PYTHONPATH=$(SAN)/lib PYTHONMALLOC=malloc PATH="$(CURDIR)/$(SAN)/bin:$
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 # Programs that tests start and that do not bear the preloaded run-time library (curl hangs).
-SAN_FREE := curl ip iperf3 nft ping ss tcpdump tshark
+SAN_FREE := curl h2load ip iperf3 nft ping ss tcpdump tshark wrk
 san: $(VENV)/.test ## the whole suite with AddressSanitizer and UndefinedBehaviorSanitizer
 	@rm -rf $(SAN)/lib && mkdir -p $(SAN)/lib && cp -r src/usertcp $(SAN)/lib/
 	@rm -f $(SAN)/lib/usertcp/*.so

@@ -21,7 +21,12 @@ void wb_frames_free(struct wb_frames *f) { free(f); }
 int wb_link_recv(ut_link *l, struct wb_frames *f, int max)
 {
     UT_ASSERT(max <= LINK_BATCH);
-    return link_recv(ut_link_inner(l), f->at, max);
+    struct link *inner = ut_link_inner(l);
+    int count = link_recv(inner, f->at, max);
+    for (int i = 0; i < count && link_is_tapped(inner); i++)
+        link_tap_in(inner, &f->at[i]);
+    link_tap_write(inner);
+    return count;
 }
 
 uint32_t wb_frame(const struct wb_frames *f, int i, const uint8_t **data, ut_offload *offload)

@@ -9,6 +9,7 @@
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
 #include "tcp/sent.h"
+#include "tcp/times.h"
 
 uint32_t wb_seq_add(uint32_t a, uint32_t n) { return seq_add(seq_make(a), n).v; }
 int32_t wb_seq_diff(uint32_t a, uint32_t b) { return seq_diff(seq_make(a), seq_make(b)); }
@@ -93,6 +94,7 @@ struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
     s->env.rand = &s->rand;
     pool_init(&s->env.trouble, &s->alloc, sizeof(struct tcp_trouble), 4, 4);
     s->env.cc.standard = &cc_newreno;
+    pool_init(&s->env.times, &s->alloc, sizeof(struct tcp_times), 1, 1);
     pool_init(&s->env.sent, &s->alloc, sizeof(struct sent_log), 1, 1);
     ring_cache_init(&s->env.snd_rings, &s->alloc, 1 << 20, 1, 0);
     ring_cache_init(&s->env.rcv_rings, &s->alloc, 4096, 1, 0);
@@ -112,6 +114,7 @@ void wb_sender_free(struct wb_sender *s)
 {
     tcb_fini(&s->tcb);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.times);
     pool_fini(&s->env.sent);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
@@ -147,7 +150,7 @@ static struct tcp_news advance(struct wb_sender *s, struct tcp_seg *seg, uint64_
     t->snd_una = seg->ack;
     sendq_ack(&t->sendq, &s->env.snd_rings, una);
     sack_advance(t, &news);
-    sendlog_acked(&t->sendlog, t->snd_una);
+    times_acked(t);
     return news;
 }
 
@@ -202,8 +205,9 @@ void wb_sender_at(struct wb_sender *s, uint64_t now_ns) { s->now = now_ns; }
 void wb_sender_send(struct wb_sender *s, uint32_t bytes)
 {
     struct tcb *t = &s->tcb;
-    sendlog_sent(&t->sendlog, t->snd_nxt, s->now, rack_quantum(t));
-    t->snd_nxt = seq_add(t->snd_nxt, bytes);
+    seq32 end = seq_add(t->snd_nxt, bytes);
+    times_sent(t, t->snd_nxt, end, s->now);
+    t->snd_nxt = end;
 }
 
 bool wb_sender_detect(struct wb_sender *s) { return rack_detect(&s->tcb, s->now); }

@@ -108,6 +108,17 @@ void pool_put(struct pool *p, uint32_t index)
     p->in_use--;
 }
 
+void pool_trim(struct pool *p)
+{
+    if (UT_LIKELY(p->in_use != 0 || p->slab_count < 2))
+        return;
+    while (p->slab_count > 1)
+        alloc_put(p->alloc, p->slabs[--p->slab_count], pool_slab_bytes(p));
+    memset(p->slabs[0], 0, pool_slab_bytes(p)); /* fresh slots are zero */
+    p->fresh = 0;
+    p->free_head = POOL_NONE;
+}
+
 void *pool_at(const struct pool *p, uint32_t index)
 {
     return index < p->fresh ? pool_slot(p, index) : NULL;

@@ -65,12 +65,30 @@ static void tap_out(struct link *l)
     pthread_mutex_unlock(&l->tap_lock);
 }
 
-void link_tap_in(struct link *l, const struct link_frame *frames, int count)
+void link_tap_in(struct link *l, const struct link_frame *f)
+{
+    pthread_mutex_lock(&l->tap_lock);
+    struct pcap *tap = atomic_load_explicit(&l->tap, memory_order_relaxed);
+    if (tap != NULL && !pcap_begin_in(tap, f, l->now))
+        l->stats.tap_missed++;
+    pthread_mutex_unlock(&l->tap_lock);
+}
+
+void link_tap_said(struct link *l, const char *comment)
 {
     pthread_mutex_lock(&l->tap_lock);
     struct pcap *tap = atomic_load_explicit(&l->tap, memory_order_relaxed);
     if (tap != NULL)
-        l->stats.tap_missed += (uint64_t)pcap_write_in(tap, frames, count, l->now);
+        pcap_end_in(tap, comment);
+    pthread_mutex_unlock(&l->tap_lock);
+}
+
+void link_tap_write(struct link *l)
+{
+    pthread_mutex_lock(&l->tap_lock);
+    struct pcap *tap = atomic_load_explicit(&l->tap, memory_order_relaxed);
+    if (tap != NULL)
+        pcap_write(tap);
     pthread_mutex_unlock(&l->tap_lock);
 }
 
@@ -88,7 +106,7 @@ int link_flush(struct link *l)
     int count = l->out_count;
     if (count == 0)
         return 0;
-    if (UT_UNLIKELY(atomic_load_explicit(&l->tap, memory_order_relaxed) != NULL))
+    if (link_is_tapped(l))
         tap_out(l);
     int taken = l->ops->send(l);
     UT_ASSERT(taken >= 0 && taken <= count);

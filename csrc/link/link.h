@@ -113,7 +113,16 @@ struct link {
     pthread_mutex_t tap_lock;
 };
 
-void link_tap_in(struct link *l, const struct link_frame *frames, int count);
+/* Whether what is received must be shown to the tap, frame by frame: link_tap_in, the handling,
+ * link_tap_said; at the end of the batch link_tap_write. */
+static inline bool link_is_tapped(const struct link *l)
+{
+    return UT_UNLIKELY(atomic_load_explicit(&l->tap, memory_order_relaxed) != NULL);
+}
+void link_tap_in(struct link *l, const struct link_frame *f);
+/* What became of the frame, for the file's reader; NULL: nothing worth a word. */
+void link_tap_said(struct link *l, const char *comment);
+void link_tap_write(struct link *l);
 /* Copies every frame that passes, both ways, to `tap`, which the link now owns; closes the one
  * before it. NULL takes the tap off. Any thread. */
 void link_tap_set(struct link *l, struct pcap *tap);
@@ -121,10 +130,7 @@ void link_tap_set(struct link *l, struct pcap *tap);
 /* Up to `max` frames; 0 when none wait; -UT_E_LINK_DOWN when the device is gone for good. */
 static inline int link_recv(struct link *l, struct link_frame *frames, int max)
 {
-    int count = l->ops->recv(l, frames, max);
-    if (UT_UNLIKELY(atomic_load_explicit(&l->tap, memory_order_relaxed) != NULL) && count > 0)
-        link_tap_in(l, frames, count);
-    return count;
+    return l->ops->recv(l, frames, max);
 }
 static inline uint32_t link_out_len(const struct link_out *o)
 {

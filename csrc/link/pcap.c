@@ -5,7 +5,8 @@
  *   1. Only whole blocks enter the buffer, and the buffer is written in order, so a file is well
  *      formed up to its last write whatever happens.
  *   2. Every batch ends with one write: a crash loses nothing, and a FIFO's reader sees it at once.
- *   3. What does not fit because the file takes no more is counted, never waited for.
+ *   3. While the block of a received frame is open nothing else is put, and nothing written.
+ *   4. What does not fit because the file takes no more is counted, never waited for.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
@@ -28,6 +29,7 @@
 #define BLOCK_PACKET 6u
 #define PACKET_FIXED 28u /* type, length, interface, time stamp, captured, original length */
 #define PACKET_TAIL 16u  /* flags option, end of options, length again */
+#define COMMENT_ROOM (4 + PCAP_COMMENT_MAX)
 #define DIRECTION_IN 1u
 #define DIRECTION_OUT 2u
 
@@ -39,6 +41,8 @@ struct pcap {
     uint64_t wall_offset; /* wall clock - stack's clock, ns; modulo 2^64 */
     uint64_t last;        /* time of the last frame, wall clock */
     uint64_t seen, missed;
+    bool is_open; /* the block of a received frame at `open` waits for its comment */
+    uint32_t open;
     uint32_t start, end; /* of what is buffered */
     uint8_t *buffer;
 };
@@ -170,19 +174,13 @@ static uint64_t wall_time(struct pcap *p, ns_t now)
     return p->last;
 }
 
-static void put_flags_and_end(struct pcap *p, uint32_t flags)
-{
-    put_option(p, 2, &flags, sizeof flags);
-    put_option(p, 0, NULL, 0);
-}
-
 /* The fixed part of a packet block; the caller adds `captured` bytes and packet_end. False: no
  * room, counted. */
 static bool packet_begin(struct pcap *p, uint32_t captured, uint32_t len, uint64_t at,
                          uint32_t *block)
 {
     p->seen++;
-    if (!buffer_has_room(p, PACKET_FIXED + captured + 3 + PACKET_TAIL)) {
+    if (!buffer_has_room(p, PACKET_FIXED + captured + 3 + COMMENT_ROOM + PACKET_TAIL)) {
         p->missed++;
         return false;
     }
@@ -195,33 +193,48 @@ static bool packet_begin(struct pcap *p, uint32_t captured, uint32_t len, uint64
     return true;
 }
 
-static void packet_end(struct pcap *p, uint32_t captured, uint32_t direction, uint32_t block)
+/* After the frame's bytes and their padding. */
+static void packet_end(struct pcap *p, uint32_t direction, uint32_t block)
 {
-    put_padding(p, captured);
-    put_flags_and_end(p, direction);
+    put_option(p, 2, &direction, sizeof direction);
+    put_option(p, 0, NULL, 0);
     block_end(p, block);
 }
 
-int pcap_write_in(struct pcap *p, const struct link_frame *frames, int count, ns_t now)
+bool pcap_begin_in(struct pcap *p, const struct link_frame *f, ns_t now)
 {
-    uint64_t at = wall_time(p, now), before = p->missed;
-    for (int i = 0; i < count; i++) {
-        const struct link_frame *f = &frames[i];
-        uint32_t captured = u32_min(f->len, SNAP), block;
-        /* How much of a truncated frame was lost is not known; one byte says that some was. */
-        uint32_t len = f->len + (f->offload.flags & LINK_TRUNCATED ? 1 : 0);
-        if (!packet_begin(p, captured, len, at, &block))
-            continue;
+    uint32_t captured = u32_min(f->len, SNAP);
+    /* How much of a truncated frame was lost is not known; one byte says that some was. */
+    uint32_t len = f->len + (f->offload.flags & LINK_TRUNCATED ? 1 : 0);
+    pcap_end_in(p, NULL);
+    p->is_open = packet_begin(p, captured, len, wall_time(p, now), &p->open);
+    if (p->is_open) {
         put(p, f->data, captured);
-        packet_end(p, captured, DIRECTION_IN, block);
+        put_padding(p, captured);
     }
+    return p->is_open;
+}
+
+void pcap_end_in(struct pcap *p, const char *comment)
+{
+    if (!p->is_open)
+        return;
+    if (comment != NULL)
+        put_option(p, 1, comment, (uint16_t)u32_min((uint32_t)strlen(comment), PCAP_COMMENT_MAX));
+    packet_end(p, DIRECTION_IN, p->open);
+    p->is_open = false;
+}
+
+void pcap_write(struct pcap *p)
+{
+    pcap_end_in(p, NULL);
     buffer_write(p);
-    return (int)(p->missed - before);
 }
 
 int pcap_write_out(struct pcap *p, const struct link_out *frames, int count, ns_t now)
 {
     uint64_t at = wall_time(p, now), before = p->missed;
+    pcap_end_in(p, NULL);
     for (int i = 0; i < count; i++) {
         const struct link_out *o = &frames[i];
         uint32_t len = link_out_len(o), captured = u32_min(len, SNAP), block, left = captured;
@@ -235,7 +248,8 @@ int pcap_write_out(struct pcap *p, const struct link_out *frames, int count, ns_
                 put(p, parts[k], take);
             left -= take;
         }
-        packet_end(p, captured, DIRECTION_OUT, block);
+        put_padding(p, captured);
+        packet_end(p, DIRECTION_OUT, block);
     }
     buffer_write(p);
     return (int)(p->missed - before);
@@ -255,6 +269,7 @@ static void put_statistics(struct pcap *p)
 
 void pcap_close(struct pcap *p)
 {
+    pcap_end_in(p, NULL);
     if (buffer_has_room(p, 64))
         put_statistics(p);
     buffer_write(p);

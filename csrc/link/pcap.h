@@ -12,9 +12,16 @@
 /* Creates or overwrites `path`; a FIFO must have its reader. NULL with errno. It has memory of its
  * own, because it comes and goes while another thread uses the link. */
 struct pcap *pcap_open(const char *path, const char *if_name, enum link_medium medium);
-/* Each returns how many frames were lost to the capture. `now` is the stack's clock; the file
- * shows wall-clock time, tied to it at the first frame. */
-int pcap_write_in(struct pcap *p, const struct link_frame *frames, int count, ns_t now);
+/* A received frame, whose block stays open until it is known what became of it. False: lost to the
+ * capture. `now` is the stack's clock; the file shows wall-clock time, tied to it at the first
+ * frame. */
+bool pcap_begin_in(struct pcap *p, const struct link_frame *f, ns_t now);
+/* Ends that block, if there is one: with a comment of at most PCAP_COMMENT_MAX bytes, or NULL. */
+#define PCAP_COMMENT_MAX 252u
+void pcap_end_in(struct pcap *p, const char *comment);
+/* What is buffered goes to the file, as far as that takes it now. */
+void pcap_write(struct pcap *p);
+/* How many frames were lost to the capture. Ends an open block, and writes. */
 int pcap_write_out(struct pcap *p, const struct link_out *frames, int count, ns_t now);
 /* Writes what is buffered, then the statistics block. */
 void pcap_close(struct pcap *p);

@@ -7,7 +7,9 @@
 #include "stack/timewait.h"
 #include "tcp/rack.h"
 #include "tcp/recovery.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "wire/checksum.h"
 
 /* One set of numbers inside and outside. */
@@ -132,6 +134,10 @@ static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
         bytes += s->env.rcv_rings.size;
     if (t->trouble != NULL)
         bytes += sizeof *t->trouble;
+    if (t->times != NULL)
+        bytes += sizeof *t->times;
+    if (t->log != NULL)
+        bytes += sizeof *t->log;
     return bytes;
 }
 

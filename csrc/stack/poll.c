@@ -8,6 +8,7 @@
 #include "stack/ingress.h"
 #include "stack/path.h"
 #include "stack/resolve.h"
+#include "stack/tapped.h"
 #include "stack/timewait.h"
 
 /* Frames in batches: every segment of a batch is taken in before anything is answered. */
@@ -21,8 +22,11 @@ static bool poll_link(ut_stack *s, int budget)
             s->link_is_down = true;
             return false;
         }
-        for (int i = 0; i < count; i++)
-            ingress_frame(s, &frames[i]);
+        if (link_is_tapped(s->link))
+            tapped_frames(s, frames, count);
+        else
+            for (int i = 0; i < count; i++)
+                ingress_frame(s, &frames[i]);
         s->last_flow.ref = 0;
         egress_dirty(s);
         link_flush(s->link);

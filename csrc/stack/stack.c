@@ -10,12 +10,14 @@
 #include "stack/ports.h"
 #include "stack/timewait.h"
 #include "tcp/sent.h"
+#include "tcp/times.h"
 #include "wire/checksum.h"
 
 #define CONN_SLAB 32u
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
 #define TROUBLE_SLAB 2u
+#define TIMES_SLAB 16u
 #define SENT_SLAB 4u
 #define CC_SLAB 8u
 #define RINGS_KEPT 64u
@@ -86,6 +88,7 @@ static void stack_init_tcp(ut_stack *s)
                     stack_rings_kept(c, c->rcv_buffer));
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
+    pool_init(&env->times, &s->alloc, sizeof(struct tcp_times), TIMES_SLAB, c->max_connections);
     pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
     pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
     env->cc.rand = &s->rand;
@@ -188,6 +191,7 @@ void stack_free(ut_stack *s)
     pool_fini(&s->halves);
     pool_fini(&s->conns);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.times);
     pool_fini(&s->env.sent);
     pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);

@@ -10,6 +10,7 @@
 #include "tcp/sent.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "tcp/window.h"
 
 /* SYN-RECEIVED: the ACK of our SYN establishes the connection. */
@@ -63,6 +64,7 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     }
     rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
     t->rack.tlp_sampled = true;
+    t->restarted_at = TIME_NEVER;
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
@@ -102,7 +104,7 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
     /* In slow start half of cwnd in use will be all of it a round trip later. */
     told.was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
                                                     t->cc.cwnd < 2 * (uint64_t)t->max_flight);
-    told.rtt = t->cc.wants_rtt ? timed_acked(&t->timed, t->snd_una, now) : 0;
+    told.rtt = t->cc.wants_rtt ? times_rtt(t, now) : 0;
     told.rate = NULL;
     if (cc_wants_rate(&t->cc)) {
         told.rtt = sent_rtt(t, now);
@@ -141,18 +143,27 @@ static struct tcp_news ack_scoreboard(struct tcb *t, const struct arrival *a, ui
     return news;
 }
 
-static void ack_timers(struct tcb *t, ns_t now)
+/* Several ACKs of one instant are the rule: what the first of them did to the timers stands. */
+static bool timers_stand(const struct tcb *t, ns_t now)
 {
-    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    return t->restarted_at == now && tcb_flight(t) > t->snd_mss &&
+           (t->rexmt_kind == REXMT_PROBE || t->rexmt_kind == REXMT_DATA);
+}
+
+static void ack_timers(struct tcb *t, ns_t now, bool quiet)
+{
     t->soft_error = 0;
+    times_acked(t);
+    if (quiet && timers_stand(t, now))
+        return;
+    t->restarted_at = quiet ? now : TIME_NEVER;
+    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
     if (tcb_flight(t) == 0) {
         timers_stop_rexmt(t); /* RFC 6298 5.2 */
-        sendlog_clear(&t->sendlog);
-        return;
-    }
-    sendlog_acked(&t->sendlog, t->snd_una);
-    if (t->snd_wnd > 0)
+        times_forget(t);
+    } else if (t->snd_wnd > 0) {
         timers_restart_rexmt(t, now); /* RFC 6298 5.3 */
+    }
 }
 
 /* FlightSize before the ACKs of this instant: what had been in the network when it said what they
@@ -186,7 +197,7 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
         t->rexmt_now = false;
     else
         recovery_on_ack(t, &news);
-    ack_timers(t, a->now);
+    ack_timers(t, a->now, quiet);
     ack_tell_user(t, a);
 }
 

@@ -1,5 +1,5 @@
-/* cc.c: what all congestion controls share: choosing one, and the memory of what an episode of
- * congestion changed, so that it can be undone.
+/* cc.c: what all congestion controls share: choosing one, and taking back what an episode of
+ * congestion changed.
  *
  * Called by tcp/ wherever something happens that congestion control must know.
  */
@@ -56,60 +56,49 @@ void cc_start(struct tcp_cc *cc, uint32_t mss)
 
 void cc_lost_syns(struct tcp_cc *cc, uint32_t mss) { cc->cwnd = mss; }
 
-/* What holds now is what cc_undo returns to; a second sign within the episode changes nothing. */
-static void begin_episode(struct tcp_cc *cc)
+void cc_keep(struct tcp_cc *cc, struct cc_prior *prior)
 {
-    if (cc->in_episode)
-        return;
-    cc->prior.cwnd = cc->cwnd;
-    cc->prior.ssthresh = cc->ssthresh;
-    cc->prior.own = cc->own;
-    cc->in_episode = cc->may_undo = true;
+    *prior = (struct cc_prior){cc->cwnd, cc->ssthresh, cc->own};
+    cc->may_undo = true;
 }
 
 void cc_on_recovery(struct tcp_cc *cc, const struct cc_loss *loss)
 {
-    begin_episode(cc);
     cc->ops->on_recovery(cc, loss);
 }
 
 void cc_on_recovered(struct tcp_cc *cc, const struct cc_loss *loss)
 {
-    cc->in_episode = false;
     cc->ops->on_recovered(cc, loss);
 }
 
 void cc_on_ecn(struct tcp_cc *cc, const struct cc_loss *loss)
 {
-    begin_episode(cc);
     if (cc->ops->on_ecn != NULL)
         cc->ops->on_ecn(cc, loss);
     else
         cc->ops->on_recovery(cc, loss);
     /* RFC 4015 3: an explicit report is never spurious. */
-    cc->in_episode = cc->may_undo = false;
+    cc->may_undo = false;
 }
 
 void cc_on_rto(struct tcp_cc *cc, const struct cc_loss *loss, bool first)
 {
-    begin_episode(cc);
     cc->ops->on_rto(cc, loss, first);
 }
 
-void cc_on_rto_over(struct tcp_cc *cc) { cc->in_episode = false; }
-
-bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max)
+void cc_undo(struct tcp_cc *cc, const struct cc_prior *prior, const struct cc_loss *now,
+             uint32_t cwnd_max)
 {
     if (!cc->may_undo)
-        return false;
-    cc->may_undo = cc->in_episode = false;
-    cc->cwnd = u32_max(cc->cwnd, u32_min(cc->prior.cwnd, cwnd_max));
+        return;
+    cc->may_undo = false;
+    cc->cwnd = u32_max(cc->cwnd, u32_min(prior->cwnd, cwnd_max));
     /* RFC 4015 3.2 (8): slow start may go on to where it was. */
-    cc->ssthresh = u32_max(cc->ssthresh, u32_max(cc->prior.ssthresh, cc->prior.cwnd));
-    cc->own = cc->prior.own;
+    cc->ssthresh = u32_max(cc->ssthresh, u32_max(prior->ssthresh, prior->cwnd));
+    cc->own = prior->own;
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);
-    return true;
 }
 
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto)

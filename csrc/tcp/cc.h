@@ -9,9 +9,8 @@
  * cwnd down to it; from there to cc_on_recovered recovery.c (PRR, RFC 9937) writes cwnd, unless
  * cc_owns_cwnd: then on_ack goes on being called and PRR keeps out.
  *
- * An episode begins with the first cc_on_recovery, cc_on_rto or cc_on_ecn and ends with
- * cc_on_recovered or cc_on_rto_over. What was before it is kept until the next one begins or
- * cc_undo brings it back.
+ * What was before an episode of congestion is kept with cc_keep by whoever may call it off with
+ * cc_undo (undo.h).
  */
 #ifndef UT_TCP_CC_H
 #define UT_TCP_CC_H
@@ -140,13 +139,15 @@ struct tcp_cc {
     uint32_t cwnd, ssthresh; /* bytes */
     uint64_t pacing_rate;    /* bytes per second; 0 = not paced */
     union cc_state own;
-    struct {
-        uint32_t cwnd, ssthresh;
-        union cc_state own;
-    } prior; /* to the episode */
-    bool in_episode, may_undo;
+    bool may_undo;  /* the same algorithm is at work as when cc_keep was called */
     bool wants_rtt; /* timed.h is to be kept, for cc_ack.rtt */
     bool wants_log; /* sent.h is to be kept, for cc_ack.rtt and rate samples */
+};
+
+/* What was before an episode of congestion. */
+struct cc_prior {
+    uint32_t cwnd, ssthresh;
+    union cc_state own;
 };
 
 extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
@@ -183,11 +184,12 @@ void cc_on_recovery(struct tcp_cc *cc, const struct cc_loss *loss);
 void cc_on_recovered(struct tcp_cc *cc, const struct cc_loss *loss);
 void cc_on_ecn(struct tcp_cc *cc, const struct cc_loss *loss);
 void cc_on_rto(struct tcp_cc *cc, const struct cc_loss *loss, bool first);
-/* All that was outstanding at the time-out has been acknowledged. */
-void cc_on_rto_over(struct tcp_cc *cc);
-/* The last episode was a mistake (RFC 4015 3.2, RFC 9438 4.9): false when there is nothing to bring
- * back. Ends the episode; cwnd comes back to `cwnd_max` at most, so that no burst leaves. */
-bool cc_undo(struct tcp_cc *cc, const struct cc_loss *now, uint32_t cwnd_max);
+/* An episode begins: what cc_undo returns to. */
+void cc_keep(struct tcp_cc *cc, struct cc_prior *prior);
+/* The episode was a mistake (RFC 4015 3.2, RFC 9438 4.9); nothing happens when the algorithm is
+ * another one now. cwnd comes back to `cwnd_max` at most, so that no burst leaves. */
+void cc_undo(struct tcp_cc *cc, const struct cc_prior *prior, const struct cc_loss *now,
+             uint32_t cwnd_max);
 void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto);
 
 /* For algorithms: a rate of two windows per round trip in slow start, none in congestion avoidance;

@@ -43,7 +43,8 @@ struct tcp_env {
     struct tcp_params params;
     struct ring_cache snd_rings, rcv_rings;
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
-    struct pool sent;    /* of struct sent_log: while data is in flight */
+    struct pool times;   /* of struct tcp_times: while data is in flight */
+    struct pool sent;    /* of struct sent_log: the same, where the rate is sampled */
     struct cc_env cc;
     struct rand *rand;
     struct tcp_moves moves;

@@ -13,6 +13,7 @@
 #include "tcp/recovery.h"
 #include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "tcp/tlp.h"
 #include "tcp/window.h"
 
@@ -97,7 +98,7 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     recovery_sent(t, run, now);
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
-    timed_clear(&t->timed);
+    times_sent_again(t);
     pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
@@ -178,15 +179,12 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
         t->rtt.timed_seq = t->snd_nxt;
         t->rtt.timed_len = len >= out->mss ? t->snd_mss : (uint16_t)len;
     }
-    if (t->rack_on)
-        sendlog_sent(&t->sendlog, t->snd_nxt, now, rack_quantum(t)); /* RFC 8985 6.1 */
+    times_sent(t, t->snd_nxt, seq_add(t->snd_nxt, len), now);
     if (t->recovery_mode == RECOVERY_FAST)
         prr_on_sent(t, len);
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
-    if (t->cc.wants_rtt)
-        timed_sent(&t->timed, t->snd_nxt, t->cc.cwnd, now);
     t->flight_before_at = TIME_NEVER; /* FlightSize is another one now */
     if (fin) {
         t->fin_was_alone = len == 0;

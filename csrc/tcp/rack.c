@@ -7,6 +7,7 @@
 
 #include "tcp/options.h"
 #include "tcp/sent.h"
+#include "tcp/times.h"
 
 /* Bytes [offset, hi) were last sent between `first` and `last`: what shares a mark or a run is not
  * told apart. As delivered they count from the first, as outstanding from the last: so coarseness
@@ -24,9 +25,10 @@ static struct stretch stretch_at(const struct tcb *t, uint64_t offset, uint64_t 
         return (struct stretch){u64_min(run->hi, end), run->first, run->at, true};
     if (run != NULL)
         end = u64_min(end, run->lo);
-    struct sendlog_time m = sendlog_time(&t->sendlog, tcb_snd_seq(t, offset));
-    return (struct stretch){u64_min(end, offset + m.left), m.at,
-                            u64_min(m.until, time_after(m.at, rack_quantum(t))), false};
+    static const struct sendlog none;
+    const struct sendlog *log = t->times != NULL ? &t->times->sendlog : &none;
+    struct sendlog_time m = sendlog_time(log, tcb_snd_seq(t, offset));
+    return (struct stretch){u64_min(end, offset + m.left), m.at, m.last, false};
 }
 
 /* RACK_sent_after(): `end` breaks the tie of what left together. */

@@ -123,11 +123,8 @@ static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
 
 static void leave_recovery(struct tcb *t, ns_t now)
 {
-    if (t->recovery_mode == RECOVERY_FAST)
-        /* 9937-06: cwnd = ssthresh */
+    if (t->recovery_mode == RECOVERY_FAST) /* 9937-06: cwnd = ssthresh */
         cc_on_recovered(&t->cc, &(struct cc_loss){now, tcb_flight(t), t->snd_mss});
-    else
-        cc_on_rto_over(&t->cc);
     t->recovery_mode = RECOVERY_NONE;
     t->reno_sacked = 0;
     t->lost_below = 0;

@@ -14,6 +14,7 @@ static void rebase(struct sendlog *l, ns_t now)
     for (uint32_t i = 0; i < l->count; i++) {
         struct sendlog_mark *m = sendlog_mark_at(l, i);
         m->at = m->at > shift ? m->at - shift : 0;
+        m->last = m->last > shift ? m->last - shift : 0;
     }
     l->base += (ns_t)shift << SENDLOG_SHIFT;
 }
@@ -29,6 +30,7 @@ static void merge_nearest(struct sendlog *l)
             best = i;
         }
     }
+    sendlog_mark_at(l, best - 1)->last = sendlog_mark_at(l, best)->last;
     for (uint32_t i = best; i + 1 < l->count; i++)
         *sendlog_mark_at(l, i) = *sendlog_mark_at(l, i + 1);
     l->count--;
@@ -44,22 +46,21 @@ void sendlog_add(struct sendlog *l, seq32 from, ns_t now)
     }
     if (l->count == SENDLOG_MARKS)
         merge_nearest(l);
-    *sendlog_mark_at(l, l->count++) =
-        (struct sendlog_mark){from, (uint32_t)((now - l->base) >> SENDLOG_SHIFT)};
+    uint32_t at = (uint32_t)((now - l->base) >> SENDLOG_SHIFT);
+    *sendlog_mark_at(l, l->count++) = (struct sendlog_mark){from, at, at};
 }
 
 struct sendlog_time sendlog_time(const struct sendlog *l, seq32 s)
 {
-    struct sendlog_time found = {l->base, TIME_NEVER, UINT32_MAX};
+    struct sendlog_time found = {l->base, l->base, UINT32_MAX};
     for (uint32_t i = l->count; i-- > 0;) {
         const struct sendlog_mark *m = &l->mark[(l->head + i) % SENDLOG_MARKS];
         found.at = l->base + ((ns_t)m->at << SENDLOG_SHIFT);
+        found.last = l->base + ((ns_t)(m->last + 1) << SENDLOG_SHIFT);
         if (seq_leq(m->from, s))
             break;
-        if (i > 0) {
-            found.until = found.at;
+        if (i > 0)
             found.left = seq_len(m->from, s);
-        }
     }
     return found;
 }

@@ -1,7 +1,7 @@
 /* sendlog.h: when the bytes in flight were first sent, in a fixed number of marks.
  *
  *   mark 0            mark 1        mark 2
- *    |---- at t0 ------|--- at t1 ---|----- at t2 ...   from < from < from, at <= at <= at
+ *    |-- t0 .. t0' ----|- t1 .. t1' -|--- t2 .. t2'    from < from, at <= last <= the next one's at
  *
  * RFC 8985 4 wants a time per segment, finer than a quarter of the minimum RTT: bytes that left
  * within an eighth of it share a mark. When the marks do not suffice, the two nearest in time are
@@ -21,7 +21,7 @@ struct sendlog {
     uint8_t head, count;
     struct sendlog_mark {
         seq32 from;
-        uint32_t at; /* ticks */
+        uint32_t at, last; /* ticks: when the first and the last of it left */
     } mark[SENDLOG_MARKS];
 };
 
@@ -35,9 +35,12 @@ void sendlog_add(struct sendlog *l, seq32 from, ns_t now);
 static inline void sendlog_sent(struct sendlog *l, seq32 from, ns_t now, ns_t quantum)
 {
     if (l->count != 0) {
-        ns_t last = l->base + ((ns_t)sendlog_mark_at(l, l->count - 1u)->at << SENDLOG_SHIFT);
-        if (now - last <= quantum + (1u << SENDLOG_SHIFT))
+        struct sendlog_mark *m = sendlog_mark_at(l, l->count - 1u);
+        ns_t since = now - l->base;
+        if (since - ((ns_t)m->at << SENDLOG_SHIFT) <= quantum + (1u << SENDLOG_SHIFT)) {
+            m->last = (uint32_t)(since >> SENDLOG_SHIFT);
             return;
+        }
     }
     sendlog_add(l, from, now);
 }
@@ -51,10 +54,10 @@ static inline void sendlog_acked(struct sendlog *l, seq32 una)
 }
 /* Nothing is in flight any more. */
 static inline void sendlog_clear(struct sendlog *l) { l->count = 0; }
-/* When the byte at `s` was first sent: not before `at` and not after `until` (TIME_NEVER: the mark
- * is the last). `left` bytes from there on share the mark, UINT32_MAX = all that follow. */
+/* When the byte at `s` was first sent: not before `at` and not after `last`. `left` bytes from
+ * there on share the mark, UINT32_MAX = all that follow. */
 struct sendlog_time {
-    ns_t at, until;
+    ns_t at, last;
     uint32_t left;
 };
 struct sendlog_time sendlog_time(const struct sendlog *l, seq32 s);

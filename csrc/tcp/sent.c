@@ -25,6 +25,7 @@ void sent_forget(struct tcb *t)
     if (t->log == NULL)
         return;
     pool_put(&t->env->sent, t->log_index);
+    pool_trim(&t->env->sent);
     t->log = NULL;
     t->log_index = POOL_NONE;
 }

@@ -7,6 +7,7 @@
 #include "tcp/options.h"
 #include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "tcp/window.h"
 
 void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
@@ -14,7 +15,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     const struct tcp_params *p = &env->params;
     memset(t, 0, sizeof *t);
     t->env = env;
-    t->trouble_index = t->log_index = POOL_NONE;
+    t->trouble_index = t->log_index = t->times_index = POOL_NONE;
     t->iss = t->snd_una = t->snd_nxt = t->snd_up = start->iss;
     t->fin_seq = t->last_ack_sent = start->iss;
     t->path = start->path;
@@ -29,7 +30,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->user_timeout = p->user_timeout;
     t->rexmt_deadline = t->delack_deadline = t->wait_deadline = TIME_NEVER;
     t->pace_deadline = TIME_NEVER;
-    t->rexmt_since = TIME_NEVER;
+    t->rexmt_since = t->restarted_at = TIME_NEVER;
     t->rto_una = UINT64_MAX;
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
@@ -45,6 +46,14 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     keepalive_init(&t->keepalive);
 }
 
+static void give_trouble_back(struct tcb *t)
+{
+    pool_put(&t->env->trouble, t->trouble_index);
+    pool_trim(&t->env->trouble);
+    t->trouble = NULL;
+    t->trouble_index = POOL_NONE;
+}
+
 void tcb_fini(struct tcb *t)
 {
     UT_ASSERT(t->state == TCP_CLOSED || t->state == TCP_TIME_WAIT);
@@ -53,11 +62,9 @@ void tcb_fini(struct tcb *t)
     reasm_free_all(&t->reasm, &t->env->rcv_rings);
     cc_fini(&t->cc);
     sent_forget(t);
-    if (t->trouble != NULL) {
-        pool_put(&t->env->trouble, t->trouble_index);
-        t->trouble = NULL;
-        t->trouble_index = POOL_NONE;
-    }
+    times_close(t);
+    if (t->trouble != NULL)
+        give_trouble_back(t);
 }
 
 struct tcp_trouble *tcb_trouble(struct tcb *t)
@@ -74,9 +81,7 @@ void tcb_trouble_release(struct tcb *t)
         return;
     if (t->recovery_mode != RECOVERY_NONE || o->resent.count != 0 || o->may_undo)
         return;
-    pool_put(&t->env->trouble, t->trouble_index);
-    t->trouble = NULL;
-    t->trouble_index = POOL_NONE;
+    give_trouble_back(t);
 }
 
 void tcb_check(const struct tcb *t)

@@ -27,10 +27,8 @@
 #include "tcp/reasm.h"
 #include "tcp/resent.h"
 #include "tcp/rtt.h"
-#include "tcp/sendlog.h"
 #include "tcp/sendq.h"
 #include "tcp/seq.h"
-#include "tcp/timed.h"
 
 /* Told to the user; numbers equal UT_READABLE ... of include/usertcp.h. */
 enum tcp_event {
@@ -80,6 +78,7 @@ struct tcp_trouble {
     uint32_t recover_fs; /* 0 = PRR is not at work */
 
     /* undo.h */
+    struct cc_prior prior;
     uint32_t first_ts;    /* TSval of the first retransmission, while has_first_ts */
     uint64_t undo_from;   /* SND.UNA when the episode began */
     uint64_t undo_to;     /* SND.NXT then: what is acknowledged beyond ends the hope of an undo */
@@ -116,7 +115,8 @@ struct tcp_rate {
 struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
-    uint32_t trouble_index;
+    struct tcp_times *times; /* times.h; NULL = nothing is noted */
+    uint32_t trouble_index, times_index;
     uint32_t log_index;
     struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
     uint8_t state;        /* enum tcp_state; tcp_set_state only */
@@ -195,13 +195,12 @@ struct tcb {
     struct tcp_rate rate;
     struct tcp_rtt rtt;
     struct tcp_rack rack;
-    struct sendlog sendlog;
-    struct timed timed;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
     ns_t pace_next;     /* pace.h: when the next quantum may leave */
     uint32_t pace_left; /* bytes of it */
+    ns_t restarted_at;  /* the instant of the ACK, and of no news, that last set rexmt_deadline */
     ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
     ns_t rto_min;       /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from

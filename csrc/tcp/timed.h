@@ -1,9 +1,9 @@
 /* timed.h: some of the segments in flight, with the times at which they left: an RTT with most of
  * the ACKs of a round, where rtt.h has one per round.
  *
- * Kept while congestion control wants it (cc.wants_rtt). At most TIMED_MAX marks, a sixteenth of
- * cwnd apart, so that a round has more than the eight that RFC 9406 4.2 asks for, and most segments
- * cost a comparison. Marks go when data is sent again: what an ACK is for would be a guess.
+ * Kept in times.h while congestion control wants it (cc.wants_rtt). At most TIMED_MAX marks, a
+ * sixteenth of cwnd apart, so that a round has more than the eight that RFC 9406 4.2 asks for, and
+ * most segments cost a comparison.
  */
 #ifndef UT_TCP_TIMED_H
 #define UT_TCP_TIMED_H

@@ -10,14 +10,17 @@
 void undo_begin(struct tcb *t)
 {
     struct tcp_trouble *o = tcb_trouble(t);
+    t->cc.may_undo = false;
     if (o == NULL)
         return;
+    cc_keep(&t->cc, &o->prior);
     o->undo_from = tcb_una_offset(t);
     o->undo_to = tcb_nxt_offset(t);
     o->undo_rexmit = 0;
-    o->may_undo = true;
+    /* What was sent again in an episode before and is still out would be taken for an original. */
+    o->may_undo = o->resent.count == 0;
     o->has_first_ts = false;
-    o->wants_first_ts = t->ts_ok;
+    o->wants_first_ts = t->ts_ok && o->may_undo;
 }
 
 void undo_on_sent(struct tcb *t, uint32_t len, ns_t now)
@@ -64,7 +67,7 @@ void undo_apply(struct tcb *t, const struct tcp_news *n)
     uint32_t mss = t->snd_mss;
     /* RFC 4015 3.2 (5), (8): as before, but no burst larger than an initial window. */
     uint32_t burst = tcb_flight(t) + u32_max(n->acked, cc_initial_window(mss));
-    cc_undo(&t->cc, &(struct cc_loss){n->now, tcb_flight(t), mss}, burst);
+    cc_undo(&t->cc, &o->prior, &(struct cc_loss){n->now, tcb_flight(t), mss}, burst);
     o->frto = FRTO_OFF;
     o->recover_fs = 0;
     ranges_clear(&o->lost); /* what is in flight is on its way */

@@ -13,6 +13,7 @@ from usertcp._config import StackConfig
 from usertcp._congestion import congestion_controls
 from usertcp._faces import StreamAttribute
 from usertcp._info import ConnectionInfo, LinkInfo, StackStatistics, State, Transition
+from usertcp._install import install, uninstall
 from usertcp._open import current_stack, open_stack
 from usertcp.connectors import TCPConnectable
 from usertcp.listeners import TCPListener
@@ -36,7 +37,9 @@ __all__ = [
     "connect_tcp",
     "create_tcp_listener",
     "current_stack",
+    "install",
     "open_stack",
+    "uninstall",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -38,6 +38,7 @@ from anyio.abc import TaskStatus
 
 from usertcp._binding import ffi, lib
 from usertcp._control_path import CLIENTS, PathArgument, listen
+from usertcp._environment import CONTROL
 from usertcp._errors import exception
 from usertcp._info import ConnectionInfo, LinkInfo
 from usertcp.stacks import Stack
@@ -45,7 +46,6 @@ from usertcp.stacks import Stack
 LINE = 4096
 ANSWER = 2.0
 STALL = 10.0
-ENVIRONMENT = "USERTCP_CONTROL"
 
 logger = logging.getLogger("usertcp.control")
 T = TypeVar("T")
@@ -306,6 +306,7 @@ class _Session:
             "unfinished": found.unfinished,
             "memory_in_use": found.memory_in_use,
             "polls": found.polls,
+            "bypasses": dict(found.bypasses),
         }
 
     def _record(self) -> None:
@@ -329,18 +330,18 @@ class _Session:
 
 
 def from_environment(stack: Stack, *, captured: bool = False) -> ControlServer | None:
-    """What USERTCP_CONTROL asks for: a path, or 1 for the default one.
+    """What USERTCP_CONTROL asks for: a path, or 1 for the default one, or 0 for none.
 
     The second stack with one path (a worker process, say) goes without, and says so in the log.
     """
-    wanted = os.environ.get(ENVIRONMENT)
-    if not wanted:
+    wanted = os.environ.get(CONTROL, "").strip()
+    if wanted in ("", "0"):
         return None
     try:
         return ControlServer(stack, wanted, captured=captured)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise
+            raise OSError(error.errno, f"{CONTROL}: {error.strerror or error}") from None
         logger.warning("%s; this stack has no control socket", error)
         return None
 

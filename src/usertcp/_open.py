@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar, Token
+from contextlib import AbstractAsyncContextManager, ExitStack
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from usertcp._address import IPAddress, IPInterface, parse_address, parse_interface
 from usertcp._config import StackConfig, seed_words
 from usertcp._driver import Driver, new_driver
+from usertcp._environment import CONTROL, missing, stack_arguments
 from usertcp._stack import Engine
 from usertcp.stacks import LINGER, Stack
 
 if TYPE_CHECKING:
     from usertcp._binding import LinkHolder
     from usertcp._control import ControlServer
+    from usertcp.links import Link
 
 _ambient: ContextVar[Stack | None] = ContextVar("usertcp_stack", default=None)
 
@@ -30,6 +32,29 @@ def current_stack() -> Stack:
             "(or call the method of a stack you hold)"
         )
     return stack
+
+
+def make_ambient(stack: Stack) -> None:
+    """In this task, and in those it starts from now on. Only a stack that works."""
+    stack._around = _open_one(_ambient.get())  # noqa: SLF001
+    _ambient.set(stack)
+
+
+def _open_one(stack: Stack | None) -> Stack | None:
+    """The stack, or the nearest of those around it, that nobody has closed."""
+    while stack is not None and stack._closing:  # noqa: SLF001
+        stack = stack._around  # noqa: SLF001
+    return stack
+
+
+def no_longer_ambient(stack: Stack) -> None:
+    """Puts back what was there, whatever the order in which stacks are closed.
+
+    Does nothing where it is not the ambient one: another was opened since and is still open, or
+    this is not the task it was opened in.
+    """
+    if _ambient.get() is stack:
+        _ambient.set(_open_one(stack._around))  # noqa: SLF001
 
 
 class _OpenStack:
@@ -60,17 +85,26 @@ class _OpenStack:
         self._control = control
         self._pump = pump
         self._control_server: ControlServer | None = None
+        self._claims: ExitStack | None = None
         self._stack: Stack | None = None
-        self._token: Token[Stack | None] | None = None
 
     async def __aenter__(self) -> Stack:
         if self._stack is not None:
             raise RuntimeError("open_stack(): one call opens one stack; call it again")
+        try:
+            return await self._open()
+        except BaseException:
+            self._release()
+            raise
+
+    async def _open(self) -> Stack:
         link = self._link
         if isinstance(link, str):
-            from usertcp.links import open_link
+            from usertcp.links import open_link, parse_link
 
-            link = open_link(link)
+            url, link = parse_link(link), open_link(link)
+            if url.kind == "packet":
+                self._claim(url.name, link)
         config = self._config
         if (ports := getattr(link, "ports", None)) is not None:  # raw: no others reach us
             config = {"port_first": ports[0], "port_last": ports[1], **config}
@@ -89,7 +123,7 @@ class _OpenStack:
         except BaseException:
             await stack.aclose(linger=0)
             raise
-        self._token = _ambient.set(stack)
+        make_ambient(stack)
         return stack
 
     async def __aexit__(
@@ -99,16 +133,26 @@ class _OpenStack:
         traceback: TracebackType | None,
     ) -> None:
         assert self._stack is not None
-        if self._token is not None:
-            try:
-                _ambient.reset(self._token)
-            except ValueError:  # left in another context than it was entered in
-                pass
+        no_longer_ambient(self._stack)
         try:
             await self._stack.aclose(linger=self._linger)
         finally:
+            self._release()
             if self._control_server is not None:
                 self._control_server.close()
+
+    def _claim(self, device: str, link: "Link") -> None:
+        from usertcp._exclusive import claim_addresses
+
+        try:
+            self._claims = claim_addresses(device, [own.ip for own in self._addresses])
+        except BaseException:
+            link.close()
+            raise
+
+    def _release(self) -> None:
+        if self._claims is not None:
+            self._claims.close()
 
     def _wants_pump(self, link: object, driver: Driver) -> bool:
         if self._pump and not driver.real_time:
@@ -119,7 +163,7 @@ class _OpenStack:
     def _open_control(self, stack: Stack) -> None:
         captured = self._capture is not None
         if self._control is None:
-            if os.environ.get("USERTCP_CONTROL"):
+            if os.environ.get(CONTROL):
                 from usertcp._control import from_environment
 
                 self._control_server = from_environment(stack, captured=captured)
@@ -130,9 +174,9 @@ class _OpenStack:
 
 
 def open_stack(
-    link: "str | LinkHolder | Sequence[str | LinkHolder]",
+    link: "str | LinkHolder | Sequence[str | LinkHolder] | None" = None,
     *,
-    addresses: Sequence[str | IPInterface],
+    addresses: Sequence[str | IPInterface] | None = None,
     gateway: "str | IPAddress | Sequence[str | IPAddress] | None" = None,
     mtu: int | None = None,
     seed: int | bytes | None = None,
@@ -150,6 +194,8 @@ def open_stack(
             ...
 
     link: a URL (`packet:IFNAME`, `tun:IFNAME`, `raw:`, `memory:NAME`), or a `usertcp.links.Link`.
+    None: from the environment, `USERTCP_LINK`, and so is what else is not given, `USERTCP_ADDRESS`,
+    `USERTCP_GATEWAY`, `USERTCP_MTU`, `USERTCP_PCAP`.
     addresses: the stack's own, with prefix lengths. gateway: one per family at most.
     mtu: bytes of an IP packet; the link's when None.
     seed: 128 bits all randomness comes from; from the system's entropy when None.
@@ -164,14 +210,24 @@ def open_stack(
     event loop busy; None: on every link but those in memory.
 
     Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
-    `ValueError` or `TypeError` for bad arguments; `OSError` for a link that cannot be opened, or an
-    address that another station has.
+    `ValueError` or `TypeError` for bad arguments (a `ValueError` names the variable it came from);
+    `RuntimeError` when neither arguments nor environment say which stack; `OSError` for a link that
+    cannot be opened, or an address that another station, or on a `packet:` link another stack of
+    this machine, has.
     """
+    if link is None:
+        given = {"addresses": addresses, "gateway": gateway, "mtu": mtu, "capture": capture}
+        found = stack_arguments(os.environ)
+        found |= {name: value for name, value in given.items() if value is not None}
+        if (lack := missing(found)) is not None:
+            raise lack
+        link, addresses = found["link"], found["addresses"]
+        gateway, mtu, capture = (found.get(name) for name in ("gateway", "mtu", "capture"))
     if not isinstance(link, str) and isinstance(link, Sequence):
         if len(link) != 1:
             raise ValueError(f"link: a stack has one link, {len(link)} were given")
         link = link[0]
-    if isinstance(addresses, str):
+    if addresses is None or isinstance(addresses, str):
         raise TypeError("addresses: a list is needed, like ['10.7.0.2/24', 'fd07::2/64']")
     own = [parse_interface(a) for a in addresses]
     if not own:

@@ -44,6 +44,8 @@ class Stack:
         self.bypasses: Counter[str] = Counter()
         """Kernel TCP sockets that libraries brought along; counted by the surfaces over it."""
         self._closing = False
+        self._around: Stack | None = None
+        """The ambient one before it, put back when it is closed."""
 
     def check_open(self) -> None:
         """`ClosedResourceError` when the stack is closed or its link has failed."""

@@ -1,6 +1,7 @@
 """Listeners: AnyIO's rules for them, and the address logic of `create_tcp_listener`."""
 
 import errno
+from contextlib import suppress
 from socket import AF_INET, AF_INET6
 
 import anyio
@@ -248,33 +249,59 @@ async def test_port_out_of_range(port: int):
 
 
 async def test_a_large_backlog_is_accepted():
-    async with two_stacks() as (_, b):
-        listener = await listen(b, backlog=10**9)
+    async with two_stacks() as (_, b), await listen(b, backlog=10**9) as listener:
+        assert listener.statistics().backlog == 65536
+
+
+@pytest.mark.parametrize("host", [None, B4, B6])
+async def test_listeners_with_reuse_port_share_a_port(host: str | None):
+    async with two_stacks() as (a, b), anyio.create_task_group() as group:
+        served: list[int] = []
+        listeners = []
+
+        async def take(number: int, listener: TCPListener) -> None:
+            with suppress(ClosedResourceError):
+                while True:
+                    async with await listener.accept():
+                        served.append(number)
+
+        port = 0
+        for number in range(3):
+            listener = await listen(b, local_host=host, local_port=port, reuse_port=True)
+            port = port_of(listener)
+            listeners.append(listener)
+            group.start_soon(take, number, listener)
+        await _connect_often(a, host or B4, port, 60)
+        assert {*served} == {0, 1, 2}
+        assert len(served) == 60
+        await listeners[1].aclose()
+        served.clear()
+        await _connect_often(a, host or B4, port, 60)
+        assert {*served} == {0, 2}
+        with pytest.raises(OSError, match="in use"):
+            await b.create_tcp_listener(local_host=host, local_port=port)
+        group.cancel_scope.cancel()
+    for listener in listeners:
         await listener.aclose()
 
 
-async def test_reuse_port_shares_one_port():
-    async with two_stacks() as (a, b):
-        first = await listen(b, local_host=B4, reuse_port=True)
-        port = port_of(first)
-        second = await listen(b, local_host=B4, local_port=port, reuse_port=True)
-        with pytest.raises(OSError, match="in use"):
-            await listen(b, local_host=B4, local_port=port)
-        served: dict[str, list[TCPStream]] = {"first": [], "second": []}
+async def _connect_often(stack, host: str, port: int, times: int) -> None:
+    for _ in range(times):
+        async with await stack.connect_tcp(host, port) as stream:
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
 
-        async def serve(name: str, listener: TCPListener) -> None:
-            while True:
-                served[name].append(await listener.accept())
 
-        async with first, second, anyio.create_task_group() as group:
-            group.start_soon(serve, "first", first)
-            group.start_soon(serve, "second", second)
-            clients = [await a.connect_tcp(B4, port) for _ in range(40)]
-            await eventually(lambda: sum(map(len, served.values())) == 40)
-            group.cancel_scope.cancel()
-        assert all(served.values())
-        for stream in [*clients, *served["first"], *served["second"]]:
-            await stream.aclose()
+@pytest.mark.parametrize(("first", "second"), [(False, True), (True, False)])
+async def test_reuse_port_must_be_asked_for_by_all(first: bool, second: bool):
+    async with two_stacks() as (_, b):
+        async with await listen(b, local_host=B4, reuse_port=first) as listener:
+            port = port_of(listener)
+            with pytest.raises(OSError, match="in use") as caught:
+                await b.create_tcp_listener(local_host=B4, local_port=port, reuse_port=second)
+            assert caught.value.errno == errno.EADDRINUSE
+        async with await listen(b, local_host=B4, local_port=port, reuse_port=second):
+            pass
 
 
 async def test_backlog_refuses_no_one_it_has_room_for():

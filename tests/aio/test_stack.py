@@ -1,7 +1,6 @@
 """Stacks: opening, the ambient one, looking, closing under users, a link that fails."""
 
 import errno
-import inspect
 from ipaddress import ip_interface
 
 import anyio
@@ -103,55 +102,7 @@ async def test_address_that_another_station_has():
         assert caught.value.errno == errno.EADDRINUSE
 
 
-# -- the ambient stack -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["connect_tcp", "create_tcp_listener"])
-async def test_signatures_are_anyios(name: str):
-    theirs = inspect.signature(getattr(anyio, name)).parameters
-    for ours in (getattr(usertcp, name), getattr(usertcp.Stack, name)):
-        parameters = dict(inspect.signature(ours).parameters)
-        parameters.pop("self", None)
-        ours_alone = parameters.pop("congestion")
-        assert ours_alone.kind is inspect.Parameter.KEYWORD_ONLY
-        assert ours_alone.default is None
-        assert list(parameters) == list(theirs)
-        for key, parameter in parameters.items():
-            assert parameter.kind == theirs[key].kind
-            assert parameter.default == theirs[key].default
-
-
-async def test_no_ambient_stack_says_how_to_open_one():
-    for call in (lambda: usertcp.connect_tcp(B4, 80), usertcp.create_tcp_listener):
-        with pytest.raises(RuntimeError, match=r"async with usertcp\.open_stack\("):
-            await call()
-    with pytest.raises(RuntimeError):
-        usertcp.current_stack()
-
-
-async def test_module_functions_use_the_innermost():
-    left, right = cables()
-    async with usertcp.open_stack(left, addresses=[f"{A4}/24"]) as a:
-        assert usertcp.current_stack() is a
-        async with usertcp.open_stack(right, addresses=[f"{B4}/24"]) as b:
-            assert usertcp.current_stack() is b
-            multi = await usertcp.create_tcp_listener(local_port=80)
-            assert multi.extra(usertcp.StreamAttribute.stack) is b
-        assert usertcp.current_stack() is a
-        with pytest.raises(OSError, match="All connection attempts failed"):
-            await usertcp.connect_tcp(A4, 80)
-
-
-async def test_tasks_inherit_it():
-    async with usertcp.open_stack(Cable(), **OPEN) as stack:
-        seen: list[usertcp.Stack] = []
-
-        async def look() -> None:
-            seen.append(usertcp.current_stack())
-
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(look)
-        assert seen == [stack]
+# -- two ends -------------------------------------------------------------------------------------
 
 
 async def test_by_url_two_ends_meet():

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
+from functools import partial
 
 import pytest
 
@@ -21,6 +22,7 @@ from support.asyncio_pairs import (
     spins,
     two_stacks,
 )  # fmt: skip
+from usertcp.asyncio import Socket
 
 
 async def connect(stack, port: int, host: str = B4, protocol=Recorder, **options):
@@ -287,17 +289,67 @@ async def test_cancelled_connect_leaves_nothing():
         await server.wait_closed()
 
 
+# ---- SO_REUSEPORT --------------------------------------------------------------------------------
+
+
+class Told(Recorder):
+    """A server's protocol that says which server it is of."""
+
+    def __init__(self, number: int, told: list[int]) -> None:
+        super().__init__()
+        self._number, self._told = number, told
+
+    def connection_made(self, transport) -> None:
+        super().connection_made(transport)
+        self._told.append(self._number)
+
+
 @on_loops
-async def test_reuse_port_shares_a_port():
-    loop = asyncio.get_running_loop()
+async def test_servers_with_reuse_port_share_a_port():
+    async with two_stacks() as stacks:
+        told: list[int] = []
+        servers = [
+            await serve(stacks.b, B4, 8000, factory=partial(Told, n, told), reuse_port=True)
+            for n in range(3)
+        ]
+        await _connect_often(stacks.a, told, 60)
+        assert {*told} == {0, 1, 2}
+        with pytest.raises(OSError, match="in use"):
+            await serve(stacks.b, B4, 8000)
+        servers.pop(1).close()
+        told.clear()
+        await _connect_often(stacks.a, told, 40)
+        assert {*told} == {0, 2}
+        for server in servers:
+            server.close()
+        last = await serve(stacks.b, B4, 8000)
+        with pytest.raises(OSError, match="in use"):
+            await serve(stacks.b, B4, 8000, reuse_port=True)
+        last.close()
+
+
+async def _connect_often(stack, told: list[int], times: int) -> None:
+    for number in range(times):
+        transport, protocol = await connect(stack, 8000)
+        await eventually(lambda: len(told) > number)  # noqa: B023
+        transport.abort()
+        await protocol.lost
+
+
+@on_loops
+async def test_a_socket_with_so_reuseport_shares_a_port():
     async with two_stacks() as stacks:
         with on(stacks.b):
-            first = await loop.create_server(Recorder, B4, 0, reuse_port=True)
-            port = first.sockets[0].getsockname()[1]
-            second = await loop.create_server(Recorder, B4, port, reuse_port=True)
+            loop = asyncio.get_running_loop()
+            socks = [Socket(socket.AF_INET) for _ in range(2)]
+            for sock in socks:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                sock.bind((B4, 8000))
+            servers = [await loop.create_server(Recorder, sock=sock) for sock in socks]
+            other = Socket(socket.AF_INET)
+            other.bind((B4, 8000))
             with pytest.raises(OSError, match="in use"):
-                await loop.create_server(Recorder, B4, port)
-        first.close()
-        transport, _ = await connect(stacks.a, port)
-        transport.abort()
-        second.close()
+                await loop.create_server(Recorder, sock=other)
+            other.close()
+        for server in servers:
+            server.close()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,12 +28,35 @@ def base(request: pytest.FixtureRequest) -> object:
     return BASES[request.param]
 
 
-@pytest.fixture
-def kernel() -> Iterator[socket.socket]:
+class Wrapped:
+    """As gunicorn has them: no socket, but with all that one has, until it is closed."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock: socket.socket | None = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def close(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+
+@pytest.fixture(params=["socket", "wrapped", "called UNIX"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A kernel's listening socket, as libraries bring them along."""
     with socket.create_server(("0.0.0.0", 0)) as sock:
         sock.setblocking(False)
-        yield sock
+        if request.param == "called UNIX":  # by uvicorn --fd
+            with socket.fromfd(sock.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as named:
+                yield named
+        else:
+            yield sock if request.param == "socket" else Wrapped(sock)
+
+
+def is_closed(kernel: Any) -> bool:
+    return kernel.sock is None if isinstance(kernel, Wrapped) else kernel.fileno() == -1
 
 
 def kernel_client() -> socket.socket:
@@ -75,7 +99,7 @@ def test_adopted_server(base, kernel):
             await protocol.lost
             server.close()
             await server.wait_closed()
-            assert kernel.fileno() == -1
+            assert is_closed(kernel)
 
     usertcp.asyncio.run(main(), base=base, bypass="adopt")
 

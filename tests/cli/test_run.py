@@ -190,7 +190,8 @@ def test_a_program_that_never_used_the_stack_is_told_of(tmp_path: Path):
     done = usertcp("run", *MEMORY, program_of(tmp_path, "pass"))
     assert "opened no connection on the stack" in line_of(done.stderr)
     done = usertcp("run", "--json", *MEMORY, program_of(tmp_path, "pass"))
-    assert json.loads(done.stderr) == {"stacks": 0, "bypasses": {}}
+    wanted = {"stacks": 0, "bypasses": {}, "tickets": {}, "processes": 0}
+    assert json.loads(done.stderr) == wanted
 
 
 BYPASS = """
@@ -223,9 +224,11 @@ def test_a_bound_socket_that_nobody_adopts_is_told_of(tmp_path: Path):
 
 
 def test_packages_that_cannot_work_are_named(tmp_path: Path):
-    done = usertcp("run", *MEMORY, "-m", "granian", "app:app")
-    assert done.returncode == 1
-    assert "usertcp forward --listen" in line_of(done.stderr)
+    for words in (("-m", "granian"), ("granian",), ("daphne",), ("/somewhere/twistd",)):
+        done = usertcp("run", *MEMORY, *words, "app:app")
+        assert done.returncode == 1
+        assert " cannot run on a stack (" in line_of(done.stderr)
+        assert "usertcp forward --listen stack:80 --to kernel:" in line_of(done.stderr)
     (tmp_path / "psycopg.py").write_text("")
     done = usertcp("run", *MEMORY, program_of(tmp_path, "import psycopg"))
     assert "psycopg cannot run on a stack (libpq" in done.stderr

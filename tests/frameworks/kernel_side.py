@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from frameworks.serving import APPS, LIMIT
-from support.cli import clean_environment
+from support.cli import clean_environment, plain_environment
 
 KERNEL = "10.7.0.1"
 """The kernel's end of the cable."""
@@ -26,6 +28,7 @@ _CLONE_NEWUSER = 0x10000000
 def running(command: list[str], port: int, **options: object) -> Iterator[int]:
     """A program that listens on KERNEL:port, until the block ends. Its process id."""
     log = os.memfd_create("said")
+    options.setdefault("env", plain_environment())
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -64,6 +67,18 @@ def python_server(*words: str, port: int) -> Iterator[None]:
     """A Python server program of apps/ on kernel TCP."""
     with running([sys.executable, *words], port, cwd=APPS, env=clean_environment()):
         yield
+
+
+def certified(place: Path) -> tuple[ssl.SSLContext, Path, Path]:
+    """Who trusts it, and the files of a certificate for KERNEL and its key."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(KERNEL)
+    certificate, key = place / "cert.pem", place / "key.pem"
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return trusting, certificate, key
 
 
 def as_user(name: str) -> Callable[[], None]:

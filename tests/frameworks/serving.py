@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,12 @@ def serving(
     run: bool = True,
     env: dict[str, str] | None = None,
     path: str | None = "/items/1",
-) -> Iterator["subprocess.Popen[bytes]"]:
+) -> Iterator[Callable[[], str]]:
     """A Python program (`-m module ...` or a script) that serves until the block ends.
 
     With `run`, under `usertcp run` on the stack of the tests. `path`: a page that is there when it
-    serves; None for what speaks no HTTP. What it says is shown should it not come to serve.
+    serves; None for what speaks no HTTP. What it has said so far the block's value tells, and it is
+    shown should it not come to serve.
     """
     words = ["-m", "usertcp", "run", *STACK, *command] if run else list(command)
     log = os.memfd_create("said")
@@ -61,7 +62,7 @@ def serving(
     )
     try:
         _await_answer(process, log, path)
-        yield process
+        yield lambda: os.pread(log, 1 << 20, 0).decode(errors="replace")
     finally:
         process.terminate()
         try:

@@ -1,17 +1,15 @@
 """Unchanged clients on a stack, with servers on kernel TCP at the other end of the cable."""
 
 import asyncio
-import ssl
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-import trustme
 
 import usertcp
 import usertcp.asyncio
-from frameworks.kernel_side import KERNEL, python_server
+from frameworks.kernel_side import KERNEL, certified, python_server
 from frameworks.on_stack import LOOPS, on_stack, opened
 from support.netns import in_namespace, veth
 
@@ -20,10 +18,11 @@ URL = f"http://{KERNEL}:{PORT}"
 UVICORN = ("-m", "uvicorn", "asgi_app:app", "--host", KERNEL, "--port", str(PORT))
 
 
+@pytest.mark.parametrize("package", ["httpx", "httpx2"])
 @pytest.mark.parametrize("loop", LOOPS)
 @in_namespace
-def test_httpx_reuses_its_connection(loop: str):
-    httpx = pytest.importorskip("httpx")
+def test_httpx_reuses_its_connection(loop: str, package: str):
+    httpx = pytest.importorskip(package)
     pytest.importorskip("fastapi")
     veth()
 
@@ -47,13 +46,8 @@ def test_httpx_with_tls_and_http2(tmp_path: Path, loop: str):
     for module in ("h2", "hypercorn", "fastapi"):
         pytest.importorskip(module)
     veth()
-    authority = trustme.CA()
-    issued = authority.issue_cert(KERNEL)
-    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    (tmp_path / "cert.pem").write_bytes(b"".join(p.bytes() for p in issued.cert_chain_pems))
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    files = ("--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem"))
+    trusting, certificate, key = certified(tmp_path)
+    files = ("--certfile", str(certificate), "--keyfile", str(key))
     words = ("-m", "hypercorn", "asgi_app:app", "-w", "0", "--bind", f"{KERNEL}:{PORT}", *files)
 
     async def main(stack: usertcp.Stack) -> None:

@@ -1,8 +1,10 @@
 """asyncpg and redis.asyncio on a stack, with a real PostgreSQL and a real Redis on kernel TCP."""
 
 import os
+import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,37 +12,53 @@ from pathlib import Path
 import pytest
 
 import usertcp
-from frameworks.kernel_side import KERNEL, as_user, found, give, running
+from frameworks.kernel_side import KERNEL, as_user, certified, found, give, running
 from frameworks.on_stack import on_stack, opened
+from frameworks.serving import LIMIT
+from support.cli import plain_environment
 from support.netns import in_namespace, veth
 
 ROWS = 2000
 
 
 @contextmanager
-def postgres() -> Iterator[None]:
-    """A fresh cluster that lives as long as the block, as a user of its own: not as root's."""
+def postgres() -> Iterator[ssl.SSLContext]:
+    """A fresh cluster that lives as long as the block, as a user of its own: not as root's. Who
+    trusts its certificate.
+    """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     initdb, server = (found(name, *programs) for name in ("initdb", "postgres"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        trusting, certificate, key = certified(Path(place))
+        key.chmod(0o600)  # it takes no other
         become = None
         if os.getuid() == 0:
             become = as_user("postgres")
-            give(Path(place), "postgres")
-        yield from _serve(initdb, server, Path(place, "data"), become)
+            for path in (place, certificate, key):
+                give(Path(path), "postgres")
+        settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
+        with _serving(initdb, server, Path(place, "data"), settings, become):
+            yield trusting
 
 
-def _serve(
-    initdb: str, server: str, data: Path, become: Callable[[], None] | None
+@contextmanager
+def _serving(
+    initdb: str,
+    server: str,
+    data: Path,
+    settings: dict[str, str],
+    become: Callable[[], None] | None,
 ) -> Iterator[None]:
     subprocess.run(
         [initdb, "--pgdata", data, "--auth", "trust", "--username", "tester", "--no-sync"],
         check=True,
         capture_output=True,
         cwd="/",
+        env=plain_environment(),
         preexec_fn=become,
+        timeout=LIMIT,
     )
-    settings = {
+    settings |= {
         "listen_addresses": KERNEL,
         "unix_socket_directories": str(data),
         "fsync": "off",
@@ -50,19 +68,27 @@ def _serve(
     with data.joinpath("pg_hba.conf").open("a") as rules:
         rules.write("host all all 10.7.0.0/24 trust\n")
     with running([server, "-D", str(data), *words], 5432, cwd="/", preexec_fn=become):
+        state, end = data / "postmaster.pid", time.monotonic() + LIMIT
+        while not state.read_text().rstrip().endswith("ready"):  # it listens before
+            assert time.monotonic() < end
+            time.sleep(0.01)
         yield
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @in_namespace
-def test_asyncpg(loop: str):
+def test_asyncpg(loop: str, tls: bool):
+    """With TLS it asks in 8 bytes, and then changes its transport by the loop's `start_tls`."""
     asyncpg = pytest.importorskip("asyncpg")
     veth()
 
     async def main(stack: usertcp.Stack) -> None:
-        connection = await asyncpg.connect(
-            host=KERNEL, user="tester", database="postgres", ssl=False
-        )
+        where = {"host": KERNEL, "user": "tester", "database": "postgres"}
+        where["ssl"] = trusting if tls else False
+        connection = await asyncpg.connect(**where)
+        in_use = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert await connection.fetchval(in_use) is tls
         await connection.execute("CREATE TABLE words (number int, word text)")
         rows = [(number, "w" * (number % 300)) for number in range(ROWS)]
         await connection.copy_records_to_table("words", records=rows)
@@ -74,13 +100,11 @@ def test_asyncpg(loop: str):
         big = await connection.fetchval("SELECT repeat('x', 3000000)")
         assert len(big) == 3_000_000
         await connection.close()
-        async with asyncpg.create_pool(
-            host=KERNEL, user="tester", database="postgres", ssl=False, min_size=3, max_size=3
-        ) as pool:
+        async with asyncpg.create_pool(**where, min_size=3, max_size=3) as pool:
             assert await pool.fetchval("SELECT sum(number) FROM words") == sum(range(ROWS))
         assert opened(stack) == 4
 
-    with postgres():
+    with postgres() as trusting:
         on_stack(loop, main, "error")
 
 

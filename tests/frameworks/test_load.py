@@ -12,6 +12,7 @@ import pytest
 from frameworks.kernel_side import found
 from frameworks.serving import HOST, PORT, ask, serving
 from support.netns import in_namespace, veth
+from support.witness import Witness
 
 UVICORN = ("-m", "uvicorn", "asgi_app:app", "--host", "0.0.0.0", "--port", str(PORT))
 HYPERCORN = ("-m", "hypercorn", "asgi_app:app", "-w", "0", "--bind", f"0.0.0.0:{PORT}")
@@ -74,38 +75,79 @@ def test_a_big_upload_by_curl(tmp_path: Path):
     assert answer == {"size": UPLOAD, "sha256": digest.hexdigest()}
 
 
+def by_curl(place: Path) -> None:
+    body = place / "body"
+    body.write_bytes(bytes(8 << 20))
+    for _ in range(20):
+        ask("/items/3000")
+    ask("/upload", "--upload-file", str(body))
+
+
+def by_wrk(_place: Path) -> None:
+    output_of(found("wrk"), "-t", "2", "-c", "16", "-d", "1", f"{URL}/items/3000")
+
+
+def by_h2load(_place: Path) -> None:
+    output_of(found("h2load"), "-n", "500", "-c", "5", "-m", "10", f"{URL}/items/3000")
+
+
+LOADS = {
+    "curl": (by_curl, (*UVICORN, "--log-level", "warning")),
+    "wrk": (by_wrk, (*UVICORN, "--log-level", "warning")),
+    "h2load": (by_h2load, HYPERCORN),
+}
+
+
+@pytest.mark.parametrize("load", LOADS)
 @in_namespace
-def test_tshark_has_no_complaint(tmp_path: Path):
-    """Its own state machine sees nothing malformed and no retransmission on a lossless cable."""
-    pytest.importorskip("fastapi")
+def test_tshark_has_no_complaint(tmp_path: Path, load: str):
+    """Its own state machine sees nothing malformed, and no segment sent again without a reason.
+
+    The cable loses nothing. What remains are probes for a lost tail, which come after two round
+    trips of microseconds when a busy machine keeps the other end from answering: few of a hundred
+    where both ends were run in time.
+    """
+    for module in ("fastapi", "uvicorn", "hypercorn"):
+        pytest.importorskip(module)
     tshark = found("tshark")
     veth()
     capture = tmp_path / "it.pcapng"
-    body = tmp_path / "body"
-    body.write_bytes(bytes(8 << 20))
-    command = ("--pcap", str(capture), *UVICORN, "--log-level", "warning")
-    with serving(*command):
-        for _ in range(20):
-            ask("/items/3000")
-        ask("/upload", "--upload-file", str(body))
-    fields = ("-e", "_ws.expert.message", "-e", "_ws.expert.severity", "-e", "frame.number")
-    shown = f"_ws.expert && tcp && !({REFUSED})"
-    said = output_of(tshark, "-r", str(capture), "-Y", shown, "-T", "json", *fields)
-    told = {
-        message
+    send, command = LOADS[load]
+    with serving("--pcap", str(capture), *command), Witness() as witness:
+        send(tmp_path)
+    shown = f"_ws.expert && tcp && !({REFUSED}) && !({BROKEN_OFF})"
+    said = output_of(
+        tshark, "-r", str(capture), "-Y", shown, "-T", "json",
+        "-e", "frame.number", "-e", "_ws.expert.message",
+    )  # fmt: skip
+    told = [
+        (int(layers["frame.number"][0]), message)
         for packet in json.loads(said)
-        for message in packet["_source"]["layers"].get("_ws.expert.message", ())
-    }
-    assert {message for message in told if not USUAL.match(message)} == set()
+        for layers in [packet["_source"]["layers"]]
+        for message in layers["_ws.expert.message"]
+    ]
+    again = [frame for frame, message in told if AGAIN.search(message)]
+    assert [
+        (frame, message)
+        for frame, message in told
+        if not USUAL.match(message) and not AGAIN.search(message)
+    ] == []
+    if witness.worst < 0.005 and "ASAN_OPTIONS" not in os.environ:
+        frames = len(output_of(tshark, "-r", str(capture), "-Y", "tcp").splitlines())
+        assert len(again) <= frames // 100, again
 
 
 REFUSED = "tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1"
 """The answer to who asked before the server listened."""
+BROKEN_OFF = "tcp.flags.reset == 1 && ip.src == 10.7.0.1"
+"""How wrk's own end leaves when its time is over."""
+AGAIN = re.compile("retransmission|^Duplicate ACK|^D-SACK")
 USUAL = re.compile(
     r"Connection (establish request|establish acknowledge|finish) "
     r"|This frame initiates the connection closing"
     r"|This frame undergoes the connection closing"
     r"|HTTP/1|GET |PUT |POST "
+    r"|dropped: tcp_(no_listener|seq_outside|paws)"  # our word; what tshark says of it, follows
     r"|TCP window update|TCP window specified by the receiver is now completely full"
     r"|TCP Zero Window segment"  # a reader slower than the cable: flow control at work
 )

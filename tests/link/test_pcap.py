@@ -22,6 +22,7 @@ class Packet:
     at_ns: int
     data: bytes
     length: int
+    comment: str = ""
 
 
 @dataclass
@@ -65,7 +66,8 @@ def parse(data: bytes) -> Capture:
             values = options(body[20 + (captured + 3 & ~3) :])
             (flags,) = struct.unpack("<I", values[2])
             frame = body[20 : 20 + captured]
-            capture.packets.append(Packet(flags & 3, high << 32 | low, frame, length))
+            comment = values.get(1, b"").decode()
+            capture.packets.append(Packet(flags & 3, high << 32 | low, frame, length, comment))
         elif kind == 5:
             values = options(body[12:])
             capture.received, capture.dropped = (struct.unpack("<Q", values[i])[0] for i in (4, 5))

@@ -15,6 +15,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return mine | more
 
 
+def plain_environment() -> dict[str, str]:
+    """The same for programs that are not ours: no sanitizer is loaded into them before their own
+    libraries (PostgreSQL's server waits for itself forever with one).
+    """
+    return {name: value for name, value in clean_environment().items() if name != "LD_PRELOAD"}
+
+
 def usertcp(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """One command from start to end."""
     command = [sys.executable, "-m", "usertcp", *words]

@@ -175,3 +175,29 @@ def test_reneging_is_noticed_at_the_timeout(peer: Peer, rack: bool):
         peer.advance(RTT)
     ack(peer, 10)
     assert peer.app.info.flight_size == 0
+
+
+def test_a_repair_of_the_episode_before_is_no_original(peer: Peer):
+    """RFC 3522 asks for the first retransmission: in a second episode that is not the oldest."""
+    flight(peer, timestamps=True)
+    peer.advance(RTT)
+    sent = []
+    for n in range(4, 11):
+        sent += ack(peer, 0, (1, n), ts=(1001, peer.ts_recent))
+    assert (sent[0], max(sent) >= 13) == (0, True), "the repair, and new data"
+    peer.advance(RTT)
+    sent = ack(peer, 0, (11, 14), (1, 10), ts=(1002, peer.ts_recent))
+    assert 10 in sent, "beyond the recovery point, lost as well, and sent again meanwhile"
+    echo = peer.ts_recent
+    peer.advance(0.01)
+    sent += ack(peer, 10, (11, 14), ts=(1003, echo))
+    assert not peer.app.info.in_recovery
+    newest = max(sent) + 1
+    assert newest > 17
+    peer.advance(0.01)
+    ack(peer, 10, (15, newest), (11, 14), ts=(1004, echo))
+    peer.gets_all(within=0.03)
+    assert peer.app.info.fast_recoveries == 2
+    ack(peer, 14, (15, newest), ts=(1005, echo))
+    assert peer.app.info.spurious_recoveries == 0
+    assert peer.app.info.in_recovery

@@ -8,10 +8,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+import usertcp
 from support.trio_pairs import (
     A4,
     B4,
     B6,
+    cables,
     connect,
     connected,
     fill,
@@ -21,6 +23,7 @@ from support.trio_pairs import (
     on_trio,
     raises,
 )  # fmt: skip
+from usertcp.trio import SocketFactory
 
 # ---- receiving and sending -----------------------------------------------------------------------
 
@@ -232,6 +235,30 @@ async def test_ports_in_use():
 
 
 @on_trio
+async def test_a_factory_without_a_stack_takes_the_ambient_one():
+    left, right = cables()
+    factory = SocketFactory()
+    with pytest.raises(RuntimeError, match="no usertcp stack is open here"):
+        factory.socket()
+    async with usertcp.open_stack(left, addresses=[f"{A4}/24"]) as a:
+        former = trio.socket.set_custom_socket_factory(factory)
+        try:
+            with trio.socket.socket() as outer:
+                assert outer._sock.stack is a
+                async with usertcp.open_stack(right, addresses=[f"{B4}/24"]) as b:
+                    assert factory.stack is b
+                    with trio.socket.socket() as listener:
+                        assert listener._sock.stack is b
+                        await listener.bind((B4, 0))
+                        listener.listen()
+                        await outer.connect(listener.getsockname())
+                        (await listener.accept())[0].close()
+                assert factory.stack is a
+        finally:
+            trio.socket.set_custom_socket_factory(former)
+
+
+@on_trio
 async def test_listen_and_connect_at_the_wrong_time():
     async with net() as both:
         client, server = await connect(both)
@@ -314,18 +341,3 @@ async def test_is_readable_and_the_descriptor_agree():
             listener.close()
         server.close()
         assert server.is_readable(), "a closed connection is not to be reused"
-
-
-@on_trio
-async def test_reuseport_shares_a_port():
-    async with net() as both:
-        socks = [make(both.b) for _ in range(2)]
-        for sock in socks:
-            sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEPORT, 1)
-            await sock.bind((B4, socks[0].getsockname()[1]))
-            sock.listen()
-        alone = make(both.b)
-        with raises(errno.EADDRINUSE):
-            await alone.bind(socks[0].getsockname())
-        for sock in [*socks, alone]:
-            sock.close()

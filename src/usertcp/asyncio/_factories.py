@@ -16,8 +16,8 @@ Base = type[asyncio.AbstractEventLoop] | Callable[[], asyncio.AbstractEventLoop]
 class EventLoop(LoopMixin, asyncio.SelectorEventLoop):
     """asyncio's selector event loop with TCP on a usertcp stack.
 
-    The stack is opened when TCP is first needed, from `USERTCP_LINK`, `USERTCP_ADDRESS`,
-    `USERTCP_GATEWAY` and `USERTCP_PCAP` (`loop_factory` takes another one), and closed, with its
+    The stack is opened when TCP is first needed, as the environment says (`USERTCP_LINK` and so
+    on, see `open_stack`; `loop_factory` takes another one), and closed, with its
     linger, when the loop closes. Inside `async with usertcp.open_stack(...)` that stack is used.
     `loop.usertcp` tells: `await loop.usertcp.get()` is the stack, `loop.usertcp.bypasses` counts
     kernel TCP sockets that came along.

@@ -1,18 +1,16 @@
 """The stack of a loop: given, or opened from the environment when TCP is first needed.
 
-`USERTCP_LINK`, `USERTCP_ADDRESS` (comma separated), `USERTCP_GATEWAY` (comma separated),
-`USERTCP_PCAP`. Inside `async with open_stack(...)` on the same loop, that stack comes first.
+`open_stack()` reads the environment. Inside `async with open_stack(...)` on the same loop, that
+stack comes first.
 """
 
 import asyncio
 import errno
 import logging
-import os
 from asyncio import events
 from collections import Counter
-from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import ClosedResourceError
 
@@ -21,40 +19,14 @@ from usertcp._driver import AsyncioDriver
 from usertcp._open import _ambient, open_stack
 from usertcp.stacks import Stack
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 logger = logging.getLogger("usertcp.asyncio")
 
 Opener: TypeAlias = AbstractAsyncContextManager[Stack]
 Given: TypeAlias = "Opener | Callable[[], Opener] | None"
 """What `loop_factory(stack=...)` takes: `open_stack(...)`, or a function that calls it."""
-
-LINK, ADDRESS, GATEWAY, PCAP = "USERTCP_LINK USERTCP_ADDRESS USERTCP_GATEWAY USERTCP_PCAP".split()
-_EXAMPLE = f"{LINK}=packet:eth1 {ADDRESS}=10.7.0.2/24 (and, if need be, {GATEWAY}=10.7.0.1)"
-
-
-def _list(environ: Mapping[str, str], name: str) -> list[str]:
-    return [part for text in environ.get(name, "").split(",") if (part := text.strip())]
-
-
-def from_environment(environ: Mapping[str, str]) -> Opener:
-    """`open_stack` as the environment says. `RuntimeError` when it says nothing, or not enough;
-    `ValueError`, which names the variable, for what is wrong.
-    """
-    link, addresses = environ.get(LINK, "").strip(), _list(environ, ADDRESS)
-    missing = [name for name, value in ((LINK, link), (ADDRESS, addresses)) if not value]
-    if missing:
-        raise RuntimeError(
-            f"no usertcp stack: {' and '.join(missing)} not set; set {_EXAMPLE}, give "
-            "loop_factory(stack=open_stack(...)), or open one around this call"
-        )
-    options: dict[str, Any] = {"addresses": addresses}
-    if gateways := _list(environ, GATEWAY):
-        options["gateway"] = gateways
-    if pcap := environ.get(PCAP, "").strip():
-        options["capture"] = pcap
-    try:
-        return open_stack(link, **options)
-    except ValueError as exc:
-        raise ValueError(f"{ADDRESS}, {GATEWAY}: {exc}") from None
 
 
 class LoopStack:
@@ -70,11 +42,15 @@ class LoopStack:
         self._opened: Stack | None = None
         self._closed = False
         self._policy = bypass
+        self.decided_by: Callable[[], Policy] | None = None
+        """Asked for the policy while a test network runs on the loop."""
         self.bypasses: Counter[str] = Counter()
 
     @property
     def policy(self) -> Policy:
         """What is done with kernel sockets: as given, or as `USERTCP_BYPASS` says, or `error`."""
+        if self.decided_by is not None:
+            return self.decided_by()
         if self._policy is None:
             self._policy = policy(None)
         return self._policy
@@ -106,8 +82,9 @@ class LoopStack:
 
     async def _open(self) -> Stack:
         given = self._given
+        _ = self.policy  # ValueError before anything is opened
         if given is None:
-            opener = from_environment(os.environ)
+            opener = open_stack()
         elif isinstance(given, AbstractAsyncContextManager):
             opener = given
         else:
@@ -151,11 +128,17 @@ def _is_of(stack: Stack, loop: asyncio.AbstractEventLoop) -> bool:
     return isinstance(driver, AsyncioDriver) and driver.loop is loop
 
 
+def of_running_loop() -> LoopStack | None:
+    """None elsewhere: on other loops, on trio, outside of any."""
+    own = getattr(events._get_running_loop(), "usertcp", None)  # noqa: SLF001
+    return own if isinstance(own, LoopStack) else None
+
+
 def running_stack(what: str) -> Stack:
     """For a socket that nobody attached to a stack: that of the running loop, if it is open."""
-    loop = asyncio.get_running_loop()
-    own = getattr(loop, "usertcp", None)
-    stack = own.at_hand() if isinstance(own, LoopStack) else _ambient.get()
+    asyncio.get_running_loop()  # RuntimeError outside of any
+    own = of_running_loop()
+    stack = own.at_hand() if own is not None else _ambient.get()
     if stack is None:
         raise RuntimeError(f"{what}: no usertcp stack is open on this event loop yet")
     return stack

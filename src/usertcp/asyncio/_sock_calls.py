@@ -13,7 +13,7 @@ from usertcp.asyncio._opening import LoopStack
 from usertcp.asyncio._options import REUSEPORT
 from usertcp.asyncio._resolving import resolve
 from usertcp.asyncio._socket import Socket
-from usertcp.asyncio._tokens import Tokens, is_kernel_tcp
+from usertcp.asyncio._tokens import Tokens, family_of, is_kernel_tcp
 
 if TYPE_CHECKING:
     _Base = asyncio.SelectorEventLoop
@@ -62,7 +62,7 @@ class SockCalls(_Base):
         elif not is_kernel_tcp(sock) or self._tokens.decide("sock_connect") == "kernel":
             await super().sock_connect(sock, address)
         else:
-            made = Socket(sock.family)
+            made = Socket(family_of(sock))
             try:
                 local = sock.getsockname()
                 if local[1] or local[0] not in ("0.0.0.0", "::"):
@@ -96,10 +96,11 @@ class SockCalls(_Base):
     async def listen_for(self, token: socket.socket, what: str, backlog: int = 128) -> Socket:
         """A listening socket of ours in place of a kernel's bound one."""
         stack = await self.usertcp.get()
-        made = Socket(token.family)
+        family = family_of(token)
+        made = Socket(family)
         try:
             made.attach(stack)
-            if token.family == socket.AF_INET6:
+            if family == socket.AF_INET6:
                 made.set_only_v6(token.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
             made.setsockopt(*REUSEPORT, token.getsockopt(*REUSEPORT))
             made.bind(token.getsockname())

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import warnings
 from socket import AF_INET, AF_INET6
 from threading import get_ident
@@ -51,7 +50,7 @@ class SocketState(Descriptorless):
         self._writer: Told | None = None
         self._closed_reading = False
         self._backlog = 0
-        self._token: object = None
+        self._token: Any = None  # a kernel's socket, or what stands for one
         """A kernel socket that stands for this one, kept open as long."""
         self._thread = get_ident()
 
@@ -202,7 +201,7 @@ class SocketState(Descriptorless):
             self._readiness.close()
             self._readiness = None
         token, self._token = self._token, None
-        if isinstance(token, socket.socket):
+        if token is not None:
             token.close()
 
     def _close_elsewhere(self) -> None:

@@ -12,8 +12,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from socket import AF_INET, AF_INET6, SOCK_STREAM
-from typing import TYPE_CHECKING, Literal
+from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
+from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakKeyDictionary, finalize
 
 from usertcp._bypass import BYPASS
@@ -24,17 +24,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usertcp.asyncio")
 
+SO_DOMAIN = getattr(socket, "SO_DOMAIN", 39)  # known to Python from 3.12 on
 _passing = ContextVar("usertcp_passing", default=False)
 
 
 def is_kernel_tcp(sock: object) -> bool:
-    """Whether it is a socket that a stack should have had."""
+    """Whether it is a socket that a stack should have had, or stands for one as gunicorn's do."""
     return (
-        isinstance(sock, socket.socket)
-        and not isinstance(sock, Socket)
-        and sock.family in (AF_INET, AF_INET6)
-        and sock.type == SOCK_STREAM
+        not isinstance(sock, Socket)
+        and getattr(sock, "type", None) == SOCK_STREAM
+        and family_of(sock) in (AF_INET, AF_INET6)
     )
+
+
+def family_of(sock: Any) -> int:
+    """What the kernel says: uvicorn's --fd calls every socket a UNIX one. -1 of no socket."""
+    family: int = getattr(sock, "family", -1)
+    if family == AF_UNIX:
+        try:
+            family = sock.getsockopt(socket.SOL_SOCKET, SO_DOMAIN)
+        except (AttributeError, OSError):
+            pass
+    return family
+
+
+def _is_closed(token: socket.socket) -> bool:
+    try:
+        return token.fileno() == -1
+    except AttributeError:  # gunicorn's, which has let go of the socket
+        return True
 
 
 class Tokens:
@@ -46,11 +64,12 @@ class Tokens:
 
     def find(self, token: object) -> Socket | None:
         """The socket of ours that this one stands for."""
-        if not isinstance(token, socket.socket):
+        try:
+            ours = self._adopted.get(cast("socket.socket", token))
+        except TypeError:  # neither a socket nor like one
             return None
-        ours = self._adopted.get(token)
-        if ours is not None and token.fileno() == -1:  # its user has closed it
-            self.forget(token)
+        if ours is not None and _is_closed(cast("socket.socket", token)):
+            self.forget(cast("socket.socket", token))
             return None
         return ours
 
@@ -84,13 +103,13 @@ class Tokens:
             raise OSError(
                 errno.EOPNOTSUPP,
                 f"{what}: a kernel TCP socket that is connected already cannot be taken over by "
-                f"the usertcp stack; {BYPASS}=kernel (or loop_factory(bypass='kernel')) lets it "
+                f"the usertcp stack; {BYPASS}=kernel (or bypass='kernel') lets it "
                 "pass",
             )
         raise OSError(
             errno.EOPNOTSUPP,
             f"{what}: a kernel TCP socket was given to an event loop whose TCP is a usertcp stack. "
-            f"{BYPASS}=adopt (or loop_factory(bypass='adopt')) takes it as a ticket for a socket "
+            f"{BYPASS}=adopt (or bypass='adopt') takes it as a ticket for a socket "
             f"on the stack; {BYPASS}=kernel lets it pass the stack by",
         )
 

@@ -7,15 +7,17 @@
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 import anyio
 import click
+from click.core import ParameterSource
 
 import usertcp
+from usertcp import _environment as variables
 from usertcp._address import parse_address, parse_interface
 from usertcp.links import parse_link
 
@@ -44,16 +46,18 @@ class StackOptions:
     pcap: str | None
     control: str | None
     loop: str
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """The variable that a value came from, by the option's parameter; empty of options given."""
 
     def environment(self) -> dict[str, str]:
         """The same as USERTCP_ variables, for what is started."""
         given = {
-            "USERTCP_LINK": self.link,
-            "USERTCP_ADDRESS": ",".join(self.addresses),
-            "USERTCP_GATEWAY": ",".join(self.gateways),
-            "USERTCP_MTU": self.mtu and str(self.mtu),
-            "USERTCP_PCAP": self.pcap,
-            "USERTCP_CONTROL": self.control,
+            variables.LINK: self.link,
+            variables.ADDRESS: ",".join(self.addresses),
+            variables.GATEWAY: ",".join(self.gateways),
+            variables.MTU: self.mtu and str(self.mtu),
+            variables.PCAP: self.pcap,
+            variables.CONTROL: self.control,
         }
         return {name: value for name, value in given.items() if value}
 
@@ -61,7 +65,7 @@ class StackOptions:
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--link",
-        envvar="USERTCP_LINK",
+        envvar=variables.LINK,
         show_envvar=True,
         metavar="URL",
         help="packet:IFNAME, tun:IFNAME, raw: or memory:NAME.",
@@ -70,7 +74,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--address",
         "addresses",
         multiple=True,
-        envvar="USERTCP_ADDRESS",
+        envvar=variables.ADDRESS,
         show_envvar=True,
         metavar="ADDRESS/PREFIX",
         help="The stack's own, like 10.7.0.2/24; several times or with commas.",
@@ -79,21 +83,21 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--gateway",
         "gateways",
         multiple=True,
-        envvar="USERTCP_GATEWAY",
+        envvar=variables.GATEWAY,
         show_envvar=True,
         metavar="ADDRESS",
         help="One per family.",
     ),
     click.option(
         "--mtu",
-        type=click.IntRange(68, 65535),
-        envvar="USERTCP_MTU",
+        type=click.IntRange(*variables.MTU_RANGE),
+        envvar=variables.MTU,
         show_envvar=True,
         help="Bytes of an IP packet; the link's if not given.",
     ),
     click.option(
         "--pcap",
-        envvar="USERTCP_PCAP",
+        envvar=variables.PCAP,
         show_envvar=True,
         type=click.Path(dir_okay=False),
         help="Write what passes to a pcapng file.",
@@ -103,7 +107,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--control-path",
-        envvar="USERTCP_CONTROL",
+        envvar=variables.CONTROL,
         show_envvar=True,
         metavar="PATH",
         help="The same at this path, or in this directory.",
@@ -129,8 +133,9 @@ def stack_options(*, loop: bool = True) -> Callable[[Command], Command]:
                 gateways=_split(values.pop("gateways")),
                 mtu=values.pop("mtu"),
                 pcap=values.pop("pcap"),
-                control=_control_path(values.pop("control"), values.pop("control_path")),
+                control=_control_path(values["control"], values.pop("control_path")),
                 loop=values.pop("loop", "asyncio"),
+                origins=_origins(control=values.pop("control")),
             )
             return command(stack=options, **values)
 
@@ -144,12 +149,23 @@ def stack_options(*, loop: bool = True) -> Callable[[Command], Command]:
     return decorate
 
 
+def _origins(*, control: bool) -> dict[str, str]:
+    context = click.get_current_context()
+    return {
+        option.name: str(option.envvar)
+        for option in context.command.params
+        if context.get_parameter_source(option.name) is ParameterSource.ENVIRONMENT
+        and not (control and option.name == "control_path")
+    }
+
+
 def _control_path(flag: bool, path: str | None) -> str | None:
+    path = None if path == "0" else path
     return path or ("1" if flag else None)
 
 
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    return tuple(part for value in values for part in variables.split(value))
 
 
 json_option = click.option(
@@ -168,26 +184,34 @@ def check_stack(options: StackOptions) -> None:
         raise click.UsageError(
             "which address? Give --address or set USERTCP_ADDRESS, like 10.7.0.2/24"
         )
+    where = "link"
     try:
         parse_link(options.link)
+        where = "addresses"
         for address in options.addresses:
             parse_interface(address)
+        where = "gateways"
         for gateway in options.gateways:
             parse_address(gateway, "gateway")
+        where = "pcap"
+        if options.pcap is not None and where in options.origins:
+            variables.check_file(options.pcap)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        origin = f"{options.origins[where]}: " if where in options.origins else ""
+        raise click.UsageError(f"{origin}{error}") from None
 
 
 def opener(options: StackOptions) -> AbstractAsyncContextManager[usertcp.Stack]:
     """The stack the options describe, for `async with`."""
     assert options.link is not None
+    control = None if "control_path" in options.origins else options.control  # it asks itself
     return usertcp.open_stack(
         options.link,
         addresses=options.addresses,
         gateway=options.gateways or None,
         mtu=options.mtu,
         capture=options.pcap,
-        control=options.control,
+        control=control,
     )
 
 

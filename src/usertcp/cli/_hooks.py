@@ -4,8 +4,9 @@
     uvloop    ours over uvloop
     trio      each trio.run opens the stack and gives it to trio as its socket factory
     bypasses  an audit hook sees each kernel TCP socket that Python connects or binds
+    children  processes that multiprocessing starts, and forked ones, have all this, too
 
-trio and uvloop are changed when the program imports them, not before.
+trio, uvloop and multiprocessing are changed when the program imports them, not before.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import logging
+import os
 import sys
 import threading
 from collections import Counter
@@ -22,7 +24,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.machinery import ModuleSpec
 from socket import AF_INET, AF_INET6, SOCK_STREAM
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import usertcp
@@ -30,9 +32,10 @@ from usertcp.cli._common import StackOptions, opener, show_address
 from usertcp.cli._known import IN_RUST_OR_C, recipe
 
 logger = logging.getLogger("usertcp.run")
-_WORKERS = " (worker and reloader processes have no stack: serve in this one process)"
 PATIENCE = 1.0
 """Seconds for an event loop to take over a socket that the program bound."""
+PATIENCE_OF_CHILDREN = 10.0
+"""The same in a process that is started for it: it has to import the program first."""
 _WORDS = {"socket.connect": "connected to", "socket.bind": "bound"}
 
 
@@ -44,26 +47,48 @@ class Hooks:
         self._policy = policy
         self._say = say
         self._told: set[str] = set()
+        self._bound = ""
         self.bypasses: Counter[str] = Counter()
         """Kernel sockets by what was done with them."""
         self.stacks = 0
-        """How many the program opened."""
+        """How many this process opened."""
+        self.children = 0
+        """Processes that it started."""
+        self._opened: list[usertcp.Stack] = []
 
     def install(self) -> None:
         self._patch_asyncio()
-        sys.meta_path.insert(
-            0, _AfterImport({"uvloop": self._patch_uvloop, "trio": self._patch_trio})
-        )
+        patches = {
+            "uvloop": self._patch_uvloop,
+            "trio": self._patch_trio,
+            "multiprocessing.spawn": self._patch_spawn,
+        }
+        sys.meta_path.insert(0, _AfterImport(patches))
         sys.addaudithook(self._audit)
+        os.register_at_fork(after_in_parent=self._has_child, after_in_child=self._is_forked)
 
     def summary(self) -> dict[str, Any]:
-        return {"stacks": self.stacks, "bypasses": dict(self.bypasses)}
+        return {
+            "stacks": self.stacks,
+            "bypasses": dict(self.bypasses),
+            "tickets": dict(self.tickets()),
+            "processes": self.children,
+        }
+
+    def tickets(self) -> Counter[str]:
+        """Kernel sockets that the program's libraries handed to an event loop, by what was done
+        with them there, like "sock_connect adopted".
+        """
+        found: Counter[str] = Counter()
+        for counts in {id(stack.bypasses): stack.bypasses for stack in self._opened}.values():
+            found.update(counts)
+        return found
 
     # ---- asyncio -----------------------------------------------------------------------------
 
     def _open(self) -> AbstractAsyncContextManager[usertcp.Stack]:
         self.stacks += 1
-        return opener(self._options)
+        return _Noted(opener(self._options), self._opened)
 
     def _patch_asyncio(self) -> None:
         from asyncio import events
@@ -115,6 +140,30 @@ class Hooks:
 
         return with_stack
 
+    # ---- processes ---------------------------------------------------------------------------
+
+    def _patch_spawn(self, spawn: ModuleType) -> None:
+        from usertcp.cli import _children
+
+        def passenger() -> _children.Passenger:
+            self._has_child()
+            return _children.Passenger(self._options, self._policy, self._bound)
+
+        _children.take_along(spawn, passenger)
+
+    def _has_child(self) -> None:
+        self.children += 1
+
+    def _is_forked(self) -> None:
+        self.stacks = self.children = 0
+        self.expect_adoption(self._bound)
+
+    def expect_adoption(self, bound: str) -> None:
+        """`bound`: the socket that the parent has bound; in this process a loop takes it over."""
+        self._bound = bound
+        if bound and self._policy == "adopt":
+            _start(PATIENCE_OF_CHILDREN, self._unless_adopted, bound)
+
     # ---- bypasses ----------------------------------------------------------------------------
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
@@ -131,9 +180,8 @@ class Hooks:
         where = show_address(address[:2]) if isinstance(address, tuple) else str(address)
         text = f"a kernel TCP socket was {_WORDS[event]} {where}, past the stack"
         if event == "socket.bind" and self._policy == "adopt":
-            timer = threading.Timer(PATIENCE, self._unless_adopted, (text,))
-            timer.daemon = True
-            timer.start()
+            self._bound = text
+            _start(PATIENCE, self._unless_adopted, text)
             return
         self.bypasses[event.removeprefix("socket.")] += 1
         if self._policy == "error":
@@ -141,15 +189,46 @@ class Hooks:
         self._tell(event, f"{text} (said once; --bypass error makes it fail)")
 
     def _unless_adopted(self, text: str) -> None:
-        """A bound socket may be a ticket that an event loop takes over; without one it is none."""
-        if not self.stacks:
+        """A bound socket may be a ticket that an event loop takes over, of this process or of one
+        that it started; without one it is none.
+        """
+        if not self.stacks and not self.children:
             self.bypasses["bind"] += 1
-            self._tell("socket.bind", f"{text}, and no event loop has taken it over{_WORKERS}")
+            self._tell("socket.bind", f"{text}, and no event loop has taken it over")
 
     def _tell(self, about: str, text: str) -> None:
         if about not in self._told:
             self._told.add(about)
             self._say(text)
+
+
+class _Noted(AbstractAsyncContextManager[usertcp.Stack]):
+    """An opener whose stack is remembered."""
+
+    def __init__(
+        self, opening: AbstractAsyncContextManager[usertcp.Stack], opened: list[usertcp.Stack]
+    ) -> None:
+        self._opening = opening
+        self._opened = opened
+
+    async def __aenter__(self) -> usertcp.Stack:
+        stack = await self._opening.__aenter__()
+        self._opened.append(stack)
+        return stack
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._opening.__aexit__(kind, error, trace)
+
+
+def _start(patience: float, function: Callable[[str], None], text: str) -> None:
+    timer = threading.Timer(patience, function, (text,))
+    timer.daemon = True
+    timer.start()
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

@@ -22,7 +22,7 @@ from usertcp.cli._common import (
     stack_options,
 )
 from usertcp.cli._hooks import Hooks
-from usertcp.cli._known import SERVERS, recipe
+from usertcp.cli._known import SERVERS, recipe, workers_of
 from usertcp.links import open_link, parse_link
 
 
@@ -90,7 +90,7 @@ def run(
     check_stack(stack)
     if module is None and not arguments:
         raise click.UsageError("what is to be run? -m MODULE, a script or a console script")
-    _refuse(module if module is not None else arguments[0])
+    _refuse(*((module,) if module is not None else ()), *arguments)
     _try_out(stack)
     os.environ.update(stack.environment() | {"USERTCP_BYPASS": bypass})
     hooks = Hooks(stack, bypass, lambda text: click.echo(f"usertcp run: {text}", err=True))
@@ -110,10 +110,15 @@ def run(
         _tell_at_the_end(hooks, as_json=as_json)
 
 
-def _refuse(name: str) -> None:
+def _refuse(name: str, *words: str) -> None:
     package = Path(name).name.partition(".")[0]
     if package in SERVERS:
         raise Failure(recipe(package))
+    if (workers := workers_of(package, words, os.environ)) > 1:
+        raise Failure(
+            f"{package} with {workers} workers: a stack lives in one process, and each would need "
+            "an address of its own; let one process serve"
+        )
 
 
 def _try_out(stack: StackOptions) -> None:
@@ -141,10 +146,16 @@ def _show(error: BaseException) -> None:
 def _tell_at_the_end(hooks: Hooks, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(hooks.summary()), err=True)
-    elif hooks.bypasses:
+        return
+    if tickets := hooks.tickets():
+        counts = ", ".join(f"{count} x {word}" for word, count in tickets.items())
+        click.echo(
+            f"usertcp run: kernel TCP sockets that event loops were given: {counts}", err=True
+        )
+    if hooks.bypasses:
         counts = ", ".join(f"{count} x {word}" for word, count in hooks.bypasses.items())
         click.echo(f"usertcp run: kernel TCP sockets past the stack: {counts}", err=True)
-    elif not hooks.stacks:
+    elif not hooks.stacks and not hooks.children:
         click.echo("usertcp run: the program opened no connection on the stack", err=True)
 
 

@@ -201,6 +201,8 @@ def _print_summary(one: Row) -> None:
     statistics = one["statistics"]
     counters = {name: value for name, value in statistics["counters"].items() if value}
     counters["memory_in_use"] = statistics["memory_in_use"]
+    for what, count in sorted(statistics["bypasses"].items()):  # like "sock_connect adopted"
+        counters[f"kernel sockets: {what}"] = count
     width = max(map(len, counters))
     for name, value in counters.items():
         click.echo(f"  {name.ljust(width)}  {value}")

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from usertcp._bypass import Policy
     from usertcp.testing._names import Names
 
 
@@ -29,15 +30,18 @@ def on_trio() -> bool:
 
 
 @contextmanager
-def installed(names: Names) -> Iterator[None]:
-    """Names and sockets are the network's; at the end, what they were."""
+def installed(names: Names, policy: Callable[[], Policy]) -> Iterator[None]:
+    """Names and sockets are the network's; at the end, what they were. `policy`: for kernel TCP
+    sockets that programs bring along.
+    """
     if on_trio():
         from usertcp.testing._hooks_trio import installed_on_trio
 
-        with installed_on_trio(names):
+        with installed_on_trio(names, policy):
             yield
     else:
-        with _names_of_loop(asyncio.get_running_loop(), names):
+        loop = asyncio.get_running_loop()
+        with _names_of_loop(loop, names), _policy_of_loop(loop, policy):
             yield
 
 
@@ -69,3 +73,16 @@ def _names_of_loop(loop: Any, names: Names) -> Iterator[None]:
                 delattr(loop, name)
             else:
                 setattr(loop, name, was)
+
+
+@contextmanager
+def _policy_of_loop(loop: Any, policy: Callable[[], Policy]) -> Iterator[None]:
+    own = getattr(loop, "usertcp", None)  # None: a loop whose TCP is the kernel's
+    if own is None:
+        yield
+        return
+    former, own.decided_by = own.decided_by, policy
+    try:
+        yield
+    finally:
+        own.decided_by = former

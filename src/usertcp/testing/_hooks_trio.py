@@ -12,10 +12,13 @@ import trio
 from usertcp._open import _ambient
 from usertcp.testing._hooks import NO_HOST
 from usertcp.trio import SocketFactory
+from usertcp.trio._tokens import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from usertcp._bypass import Policy
+    from usertcp.stacks import Stack
     from usertcp.testing._names import Names
 
 _TYPE_MASK = ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
@@ -38,6 +41,17 @@ class _Resolver(trio.abc.HostnameResolver):
 class _HostSockets(trio.abc.SocketFactory):
     """TCP sockets are the current host's; others (UDP, UNIX, ...) the kernel's."""
 
+    def __init__(self, policy: Callable[[], Policy]) -> None:
+        self._policy = policy
+
+    @property
+    def stack(self) -> Stack | None:
+        return _ambient.get()
+
+    @property
+    def bypass(self) -> Policy:
+        return self._policy()
+
     def socket(
         self,
         family: socket.AddressFamily | int = AF_INET,
@@ -54,11 +68,12 @@ class _HostSockets(trio.abc.SocketFactory):
 
 
 @contextmanager
-def installed_on_trio(names: Names) -> Iterator[None]:
+def installed_on_trio(names: Names, policy: Callable[[], Policy]) -> Iterator[None]:
+    ours = _HostSockets(policy)
     resolver = trio.socket.set_custom_hostname_resolver(_Resolver(names))
-    factory = trio.socket.set_custom_socket_factory(_HostSockets())
+    factory = trio.socket.set_custom_socket_factory(ours)
     try:
-        with _repeatable_schedule():
+        with _repeatable_schedule(), watched(ours):
             yield
     finally:
         trio.socket.set_custom_socket_factory(factory)

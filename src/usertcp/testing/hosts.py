@@ -203,7 +203,7 @@ class Host:
         """
         self.network.running_tasks()
         link, seed = self._new_link()
-        options = {"seed": seed} | self._options | options
+        options = {"seed": seed, "control": False} | self._options | options
         async with open_stack(link, addresses=self.addresses, **options) as stack:
             self.attached = Attachment(link, stack)
             self.network.carrier.attach(self, self.attached)

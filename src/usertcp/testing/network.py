@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import anyio
 
+from usertcp._bypass import policy
 from usertcp.stacks import LINGER
 from usertcp.testing._carrier import Carrier
 from usertcp.testing._hooks import installed
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from usertcp._address import IPAddress
+    from usertcp._bypass import Policy
     from usertcp.testing._carrier import TracedPacket
 
 __all__ = ["Host", "Network"]
@@ -47,11 +49,14 @@ class Network:
     """Hosts and the links between them. All randomness comes from `seed`.
 
     Attributes: `seed`; `rng`, for tests that want randomness of their own; `hosts`, in the order
-    they were made.
+    they were made; `bypass`, which may be set at any time: what is done with kernel TCP sockets
+    that programs on hosts bring along (`adopt`, `kernel`, `error`; `USERTCP_BYPASS`, else `error`,
+    when None).
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, bypass: Policy | None = None) -> None:
         self.seed = seed
+        self.bypass = bypass
         self.rng: random.Random = random.Random(seed)
         self.hosts: list[Host] = []
         self.names: Names = Names()
@@ -240,7 +245,7 @@ class Network:
         async with anyio.create_task_group() as carrying:
             self.carrier.start(carrying)
             try:
-                with installed(self.names):
+                with installed(self.names, lambda: policy(self.bypass)):
                     async with anyio.create_task_group() as self._tasks:
                         self._begin()
                         yield

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 import usertcp
+from usertcp import current_stack
 from usertcp._address import IPAddress, IPInterface
 from usertcp._bypass import Policy, policy
 from usertcp._sockopts import refuse
 from usertcp.stacks import LINGER, Stack
 from usertcp.trio._raw_io import RawSocket
-from usertcp.trio._socket import TCPSocket
+from usertcp.trio._socket import TCPSocket, check_stack
 from usertcp.trio._tokens import watched
 
 if TYPE_CHECKING:
@@ -27,15 +28,22 @@ _TYPE_MASK = ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEX
 class SocketFactory(trio.abc.SocketFactory):
     """Makes TCP sockets of a stack; for `trio.socket.set_custom_socket_factory`.
 
-    Other sockets (UDP, UNIX, ...) are the kernel's: `kernel_sockets` counts them. `bypass`: what
-    `open_stack` does with kernel TCP sockets that libraries bring along: `adopt`, `kernel` or
-    `error`; `USERTCP_BYPASS`, else `error`, when None.
+    Without a `stack`, each socket is of the stack that is ambient where it is made
+    (`usertcp.current_stack`, `RuntimeError` where there is none). Other sockets (UDP, UNIX, ...)
+    are the kernel's: `kernel_sockets` counts them. `bypass`: what `open_stack` does with kernel TCP
+    sockets that libraries bring along: `adopt`, `kernel` or `error`; `USERTCP_BYPASS`, else
+    `error`, when None.
     """
 
-    def __init__(self, stack: Stack, *, bypass: Policy | None = None) -> None:
-        self.stack = stack
+    def __init__(self, stack: Stack | None = None, *, bypass: Policy | None = None) -> None:
+        self._stack = stack
         self.bypass = policy(bypass)
         self.kernel_sockets: int = 0
+
+    @property
+    def stack(self) -> Stack:
+        """The stack of a socket made here and now."""
+        return current_stack() if self._stack is None else self._stack
 
     def socket(
         self,
@@ -49,25 +57,23 @@ class SocketFactory(trio.abc.SocketFactory):
             made = trio.socket.from_stdlib_socket(socket.socket(family, type, proto))
             self.kernel_sockets += 1
             return made
-        if family not in self.stack.families:
+        stack = self.stack
+        if family not in stack.families:
             raise refuse(errno.EAFNOSUPPORT, f"the usertcp stack has no {_NAMES[family]} address")
-        try:
-            self.stack.check_open()
-        except Exception as exc:
-            raise OSError(errno.ENETDOWN, str(exc)) from None
-        return TCPSocket(RawSocket(self.stack, family))
+        check_stack(stack)
+        return TCPSocket(RawSocket(stack, family))
 
     def __repr__(self) -> str:
-        return f"<usertcp.trio.SocketFactory {self.stack!r}>"
+        return f"<usertcp.trio.SocketFactory {self._stack or 'of the ambient stack'}>"
 
 
 _NAMES: dict[int, str] = {AF_INET: "IPv4", AF_INET6: "IPv6"}
 
 
 def open_stack(
-    link: "str | LinkHolder | Sequence[str | LinkHolder]",
+    link: "str | LinkHolder | Sequence[str | LinkHolder] | None" = None,
     *,
-    addresses: Sequence[str | IPInterface],
+    addresses: Sequence[str | IPInterface] | None = None,
     gateway: "str | IPAddress | Sequence[str | IPAddress] | None" = None,
     resolver: trio.abc.HostnameResolver | None = None,
     bypass: Policy | None = None,
@@ -79,7 +85,8 @@ def open_stack(
         async with usertcp.trio.open_stack("packet:v1", addresses=["10.7.0.2/24"]):
             stream = await trio.open_tcp_stream("10.7.0.1", 80)
 
-    The factory holds for the whole run, in every task; the former one is put back at the end.
+    Without a link the environment says which stack, as for `usertcp.open_stack`. The factory holds
+    for the whole run, in every task; the former one is put back at the end.
     `resolver`: names are looked up by it meanwhile. `bypass`: what is done with kernel TCP sockets
     that libraries bring to `trio.socket.from_stdlib_socket` (AnyIO's listener, hypercorn): `adopt`,
     `kernel` or `error`; `USERTCP_BYPASS`, else `error`, when None. `RuntimeError` outside

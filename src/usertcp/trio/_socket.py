@@ -5,15 +5,18 @@ before anything is done; what succeeds or fails at once yields afterwards, shiel
 done is ever taken for undone; what has to wait parks, and is cancelled before it took anything.
 """
 
+import errno
 from collections.abc import Callable, Iterable
 from socket import AddressFamily, SocketKind
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+import anyio
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from trio.socket import SocketType
 
 from usertcp._sockopts import V6ONLY
+from usertcp.stacks import Stack
 from usertcp.trio._names import SockName, resolve
 from usertcp.trio._raw_io import RawSocket, no_descriptor
 
@@ -24,6 +27,14 @@ _T = TypeVar("_T")
 _Side = Literal["reader", "writer"]
 _UNTOLD = 0.01
 """Seconds between two looks at a send queue whose engine was not asked to tell of room."""
+
+
+def check_stack(stack: Stack) -> None:
+    """`OSError` (ENETDOWN) when it is closed or its link has failed."""
+    try:
+        stack.check_open()
+    except anyio.ClosedResourceError as exc:
+        raise OSError(errno.ENETDOWN, str(exc)) from None
 
 
 class TCPSocket(SocketType):
@@ -146,6 +157,9 @@ class TCPSocket(SocketType):
                 await self._park("writer")
         except trio.Cancelled:
             self.close()
+            raise
+        except trio.ClosedResourceError:
+            check_stack(raw.stack)  # closed with it: trio's open_tcp_stream expects an OSError
             raise
         if not end.connected:
             self._check_not_closed()

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import AF_INET6, IPPROTO_IPV6, SOCK_STREAM
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from usertcp._address import is_loopback, pack_text
-from usertcp._bypass import BYPASS
+from usertcp._bypass import BYPASS, Policy
 from usertcp._sockopts import REUSEADDR, REUSEPORT, V6ONLY, refuse
 from usertcp.trio._names import present
 from usertcp.trio._raw_io import RawSocket
@@ -25,19 +25,29 @@ from usertcp.trio._socket import TCPSocket
 
 if TYPE_CHECKING:
     from usertcp.stacks import Stack
-    from usertcp.trio._factory import SocketFactory
 
 logger = logging.getLogger("usertcp.trio")
 CALL = "from_stdlib_socket"
 
-_current: "trio.lowlevel.RunVar[SocketFactory | None]" = trio.lowlevel.RunVar("usertcp", None)
+
+class Decider(Protocol):
+    """Whose policy and stack count for kernel sockets; without a stack they are trio's."""
+
+    @property
+    def stack(self) -> "Stack | None": ...
+
+    @property
+    def bypass(self) -> Policy: ...
+
+
+_current: "trio.lowlevel.RunVar[Decider | None]" = trio.lowlevel.RunVar("usertcp", None)
 _lock = Lock()
-_watching: "list[SocketFactory]" = []
+_watching: list[Decider] = []
 _trios_own = trio.socket.from_stdlib_socket
 
 
 @contextmanager
-def watched(factory: "SocketFactory") -> Iterator[None]:
+def watched(factory: Decider) -> Iterator[None]:
     """Inside, kernel TCP sockets given to trio in this run are decided upon by `factory`."""
     former = _current.get()
     _current.set(factory)
@@ -77,18 +87,18 @@ def _from_stdlib_socket(sock: socket.socket) -> trio.socket.SocketType:
     except RuntimeError:  # outside a run
         factory = None
     is_tcp = sock.family in (socket.AF_INET, AF_INET6) and sock.type == SOCK_STREAM
-    if factory is None or not is_tcp:
+    if factory is None or not is_tcp or factory.stack is None:
         return _trios_own(sock)
-    return _decide(factory, sock)
+    return _decide(factory.stack, factory.bypass, sock)
 
 
-def _decide(factory: "SocketFactory", token: socket.socket) -> trio.socket.SocketType:
-    if factory.bypass == "kernel":
+def _decide(stack: "Stack", bypass: Policy, token: socket.socket) -> trio.socket.SocketType:
+    if bypass == "kernel":
         about = "left to the kernel, past the usertcp stack"
-        _note(factory, f"{CALL} left", about, logging.WARNING)
+        _note(stack, f"{CALL} left", about, logging.WARNING)
         return _trios_own(token)
-    if factory.bypass == "error" or _is_connected(token):
-        _note(factory, f"{CALL} refused", "refused", logging.INFO)
+    if bypass == "error" or _is_connected(token):
+        _note(stack, f"{CALL} refused", "refused", logging.INFO)
         raise OSError(
             errno.EOPNOTSUPP,
             f"{CALL}: a kernel TCP socket was given to trio in a run whose TCP is a usertcp stack. "
@@ -96,10 +106,10 @@ def _decide(factory: "SocketFactory", token: socket.socket) -> trio.socket.Socke
             f"socket on the stack; {BYPASS}=kernel lets it pass the stack by",
         )
     try:
-        made = AdoptedSocket(_in_place_of(factory.stack, token), token)
+        made = AdoptedSocket(_in_place_of(stack, token), token)
     except OSError as exc:
         raise OSError(exc.errno, f"{CALL}: {exc.strerror}") from exc
-    _note(factory, f"{CALL} adopted", f"adopted by {made!r}", logging.INFO)
+    _note(stack, f"{CALL} adopted", f"adopted by {made!r}", logging.INFO)
     return made
 
 
@@ -148,8 +158,8 @@ def _on_the_stack(stack: "Stack", family: int, name: tuple[Any, ...]) -> tuple[A
     return present(family, text, name[1])
 
 
-def _note(factory: "SocketFactory", what: str, about: str, level: int) -> None:
-    counts = factory.stack.bypasses
+def _note(stack: "Stack", what: str, about: str, level: int) -> None:
+    counts = stack.bypasses
     counts[what] += 1
     if counts[what] == 1:
         logger.log(
