@@ -1,7 +1,8 @@
 """Runs every fuzz target that `make fuzz-build` has built, several at a time.
 
-Starts from tests/fuzz/corpus/NAME, with the dictionary tests/fuzz/NAME.dict where there is one;
-what is found grows in build/fuzz/corpus/NAME, and what fails is kept in build/fuzz/failed.
+Starts from the seeds of tools/fuzz_corpus.py, with the dictionaries tests/fuzz/numbers.dict and,
+where there is one, NAME.dict; what is found grows in build/fuzz/corpus/NAME, and what fails is kept
+in build/fuzz/failed.
 """
 
 import argparse
@@ -11,23 +12,31 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fuzz_corpus
+
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ROOT / "tests/fuzz"
 BUILT = ROOT / "build/fuzz"
 
 
+def dictionary(name: str) -> Path:
+    """libFuzzer takes one: the common one and the target's own in a file."""
+    words = [TARGETS / "numbers.dict", TARGETS / f"{name}.dict"]
+    joined = BUILT / f"{name}.dict"
+    joined.write_text("".join(path.read_text() for path in words if path.exists()))
+    return joined
+
+
 def command(name: str, seconds: int) -> list[str]:
-    grown, seeds = BUILT / "corpus" / name, TARGETS / "corpus" / name
-    failed = BUILT / "failed"
-    for folder in (grown, failed):
+    grown, seeds, failed = BUILT / "corpus" / name, BUILT / "seeds" / name, BUILT / "failed"
+    for folder in (grown, seeds, failed):
         folder.mkdir(parents=True, exist_ok=True)
-    line = [
+    return [
         *(str(BUILT / f"fuzz_{name}"), f"-max_total_time={seconds}", "-timeout=10"),
         *("-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={failed}/{name}-"),
+        *("-max_len=2000", "-len_control=20", f"-dict={dictionary(name)}"),
+        *(str(grown), str(seeds)),
     ]
-    if (dictionary := TARGETS / f"{name}.dict").exists():
-        line.append(f"-dict={dictionary}")
-    return [*line, str(grown), *([str(seeds)] if seeds.is_dir() else [])]
 
 
 def run(name: str, seconds: int) -> bool:
@@ -51,8 +60,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     names = sorted(path.stem.removeprefix("fuzz_") for path in TARGETS.glob("fuzz_*.c"))
-    if not names:
-        print("fuzz: there are no targets")
+    fuzz_corpus.build(BUILT / "seeds")
     with ThreadPoolExecutor(args.jobs) as pool:
         results = list(pool.map(lambda name: run(name, args.seconds), names))
     return 0 if all(results) else 1

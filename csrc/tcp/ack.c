@@ -283,6 +283,12 @@ static struct tcp_verdict ack_of_fin(struct tcb *t, ns_t now)
     }
 }
 
+static seq32 oldest_ack(const struct tcb *t)
+{
+    uint64_t acked = t->sendq.una + tcb_fin_acked(t);
+    return seq_sub(t->snd_una, (uint32_t)u64_min(t->max_snd_wnd, acked));
+}
+
 struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
 {
     const struct tcp_seg *seg = a->seg;
@@ -293,8 +299,8 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
     }
     /* RFC 5961 5.2 (MUST): SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, and never before the first
      * byte there was (attack 22). */
-    uint32_t back = (uint32_t)u64_min(t->max_snd_wnd, t->sendq.una);
-    if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, back))) {
+    if (seq_gt(seg->ack, t->snd_nxt) ||
+        (seq_lt(seg->ack, t->snd_una) && seq_lt(seg->ack, oldest_ack(t)))) {
         if (challenge_may_leave(t, a->now))
             t->ack_now = true;
         return verdict_drop(DROP_tcp_ack_outside);

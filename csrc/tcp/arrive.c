@@ -107,13 +107,14 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
          * answered. */
         a->len = 0;
         a->fin = false;
-        t->ack_now = true;
+        a->owes_ack = true;
         return verdict_continue();
     }
     if (!first_in && !last_in) {
-        /* A window crossed from end to end by one segment: neither edge inside, data is. */
-        bool spans = len > 0 && wnd > 0 && seq_lt(seg->seq, t->rcv_nxt) &&
-                     seq_gt(seq_add(seg->seq, len), t->rcv_adv);
+        /* A window crossed from end to end by one segment: neither edge inside, data is. Told by
+         * lengths: half the sequence space away "before" and "after" mean nothing. */
+        bool spans = wnd > 0 && seq_in(t->rcv_nxt, seg->seq, len) &&
+                     seq_in(seq_sub(t->rcv_adv, 1), seg->seq, len);
         if (!spans)
             return not_acceptable(t, a, DROP_tcp_seq_outside);
     }
@@ -126,7 +127,7 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
         a->data += cut;
         a->len -= cut;
         a->seq = t->rcv_nxt;
-        t->ack_now = true; /* it is a duplicate in part: RFC 5681 4.2 */
+        a->owes_ack = true; /* it is a duplicate in part: RFC 5681 4.2 */
     }
     if (a->len > 0 || a->fin) {
         uint32_t room = seq_len(t->rcv_adv, a->seq);
@@ -144,8 +145,12 @@ static struct tcp_verdict arrive_rst(struct tcb *t, const struct arrival *a)
 {
     if (!(a->seg->flags & TCP_RST))
         return verdict_continue();
-    if (!seq_eq(a->seg->seq, t->rcv_nxt))
+    if (!seq_eq(a->seg->seq, t->rcv_nxt)) {
+        /* Its own number counts, not that of the text or SYN with it. */
+        if (!seq_in(a->seg->seq, t->rcv_nxt, seq_len(t->rcv_adv, t->rcv_nxt)))
+            return verdict_drop(DROP_tcp_rst_outside);
         return challenge(t, a->now, DROP_tcp_rst_challenged);
+    }
     switch (t->state) {
     case TCP_SYN_RECEIVED:
         return close_with(t, UT_E_REFUSED); /* MUST-11: only active opens get here with a user */
@@ -199,6 +204,17 @@ static struct tcp_verdict arrive_checked(struct tcb *t, struct arrival *a)
     return arrive_syn(t, a);
 }
 
+/* A FIN before text that is held contradicts what came first; believed, the text would carry
+ * RCV.NXT past it, and the stream would never end. */
+static bool fin_is_the_end(const struct tcb *t, seq32 fin)
+{
+    if (t->trouble == NULL || ranges_is_empty(&t->trouble->runs))
+        return true;
+    const struct ranges *runs = &t->trouble->runs;
+    uint64_t held = runs->run[runs->count - 1].hi;
+    return seq_geq(fin, seq_add(t->irs, (uint32_t)(held + 1)));
+}
+
 static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
@@ -215,9 +231,11 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
     v = arrive_ack(t, a);
     if (v.kind != VERDICT_CONTINUE)
         return v;
+    if (UT_UNLIKELY(a->owes_ack))
+        t->ack_now = true;
     note_timestamp(t, a); /* not before the ACK is believed: attack 31 */
     arrive_urgent(t, a);
-    if (a->fin && !t->peer_fin_known) {
+    if (a->fin && !t->peer_fin_known && fin_is_the_end(t, seq_add(a->seq, a->len))) {
         t->peer_fin_known = true; /* kept, should bytes before it be missing (SHLD-31) */
         t->peer_fin = seq_add(a->seq, a->len);
     }
@@ -245,7 +263,7 @@ struct tcp_verdict tcp_arrive(struct tcb *t, const struct tcp_seg *seg, ns_t now
         v = arrive_syn_sent(t, seg, now);
     } else {
         UT_ASSERT(t->state >= TCP_SYN_RECEIVED && t->state != TCP_TIME_WAIT);
-        struct arrival a = {seg, seg->seq, seg->data, seg->len, seg->flags & TCP_FIN, now};
+        struct arrival a = {seg, seg->seq, seg->data, seg->len, seg->flags & TCP_FIN, false, now};
         v = arrive_walk(t, &a);
     }
     if (v.reason != DROP_none)

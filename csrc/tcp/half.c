@@ -65,37 +65,44 @@ void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
     }
 }
 
+/* DEVIATES RFC 9293 3.10.7.4: a bare ACK that is not acceptable, by its number or its timestamp, is
+ * not answered, because an entry has no budget for answers, and two such ends would never stop
+ * (SEC-13). The SYN,ACK, sent again until the entry ends, tells the peer as much. */
+static struct tcp_verdict half_unacceptable(const struct tcp_seg *seg, enum drop_reason why)
+{
+    return seg_len(seg) == 0 ? verdict_drop(why) : (struct tcp_verdict){VERDICT_ACK, why, false};
+}
+
 struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
 {
     seq32 rcv_nxt = seq_add(h->irs, 1);
     bool rst = seg->flags & TCP_RST;
     if (h->ts_ok && !rst && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - h->ts_recent) < 0)
-        return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_paws, false};
+        return half_unacceptable(seg, DROP_tcp_paws);
     if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst)
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
+    if (h->ts_ok && !rst && !seg->opt.has_ts)
+        return verdict_drop(DROP_tcp_no_timestamp); /* RFC 7323 3.2 */
     uint32_t len = seg_len(seg);
     bool in_window = seq_in(seg->seq, rcv_nxt, h->rcv_wnd) ||
                      (len > 0 && seq_in(seq_add(seg->seq, len - 1), rcv_nxt, h->rcv_wnd));
-    if (!in_window && rst)
+    if (rst && !seq_in(seg->seq, rcv_nxt, h->rcv_wnd)) /* RFC 5961 3.2: its own number counts */
         return verdict_drop(DROP_tcp_rst_outside);
-    /* DEVIATES RFC 9293 3.10.7.4: a bare ACK outside the window is not answered, because an entry
-     * has no budget for answers, and two such ends would never stop (SEC-13). The SYN,ACK, sent
-     * again until the entry ends, tells the peer as much. */
     if (!in_window)
-        return len == 0 ? verdict_drop(DROP_tcp_seq_outside)
-                        : (struct tcp_verdict){VERDICT_ACK, DROP_tcp_seq_outside, false};
+        return half_unacceptable(seg, DROP_tcp_seq_outside);
     if (rst) {
         if (seq_eq(seg->seq, rcv_nxt)) /* MUST-11: back to LISTEN, and nobody is told */
             return verdict_of(VERDICT_CLOSED);
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_rst_challenged, false};
     }
-    if (seg->flags & TCP_SYN) /* RFC 5961 4.2 */
+    /* DEVIATES RFC 9293 3.10.7.4: a SYN within the window of a passive open is answered as in the
+     * synchronized states (RFC 5961 4.2) and not by going back to LISTEN, because anybody's guess
+     * would undo a handshake. */
+    if (seg->flags & TCP_SYN)
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_challenged, false};
     if (!(seg->flags & TCP_ACK))
         return verdict_drop(DROP_tcp_no_ack_bit);
     if (!seq_eq(seg->ack, seq_add(h->iss, 1)))
         return verdict_drop_reset(DROP_tcp_bad_handshake_ack);
-    if (h->ts_ok && !seg->opt.has_ts)
-        return verdict_drop(DROP_tcp_no_timestamp);
     return verdict_of(VERDICT_PROMOTE);
 }

@@ -48,6 +48,15 @@ static struct tcp_sack_block sack_block(const struct tcb *t, const struct range 
                                    seq_add(base, (uint32_t)run->hi)};
 }
 
+static bool options_has_told(const struct range *const *told, uint8_t n, const struct range *run)
+{
+    for (uint8_t i = 0; i < n; i++) {
+        if (told[i] == run)
+            return true;
+    }
+    return false;
+}
+
 /* RFC 2018 4 (MUST): the first block holds the segment that came last; the others repeat the most
  * recently reported ones. `recent` has an offset of each, newest first; runs that met since are
  * one. */
@@ -61,13 +70,18 @@ static void options_sack(const struct tcb *t, struct tcp_opts *out)
         out->sack[n++] = (struct tcp_sack_block){t->dsack_lo, t->dsack_hi};
     for (uint32_t i = 0; trouble != NULL && i < trouble->recent_count && n < room; i++) {
         const struct range *run = ranges_find(&trouble->runs, trouble->recent[i]);
-        bool again = run == NULL;
-        for (uint8_t j = 0; j < n; j++)
-            again |= told[j] == run;
-        if (again)
+        if (run == NULL || options_has_told(told, n, run))
             continue;
         told[n] = run;
         out->sack[n++] = sack_block(t, run);
+    }
+    /* As many as fit (SHOULD): those whose report fell out of `recent`, the highest first. */
+    for (uint32_t i = trouble != NULL ? trouble->runs.count : 0; i > 0 && n < room; i--) {
+        const struct range *run = &trouble->runs.run[i - 1];
+        if (!options_has_told(told, n, run)) {
+            told[n] = run;
+            out->sack[n++] = sack_block(t, run);
+        }
     }
     out->sack_count = n;
 }

@@ -14,6 +14,7 @@ struct arrival {
     const uint8_t *data;
     uint32_t len;
     bool fin;
+    bool owes_ack; /* once its own ACK is believed */
     ns_t now;
 };
 

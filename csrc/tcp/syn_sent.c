@@ -65,7 +65,7 @@ struct tcp_verdict arrive_syn_sent(struct tcb *t, const struct tcp_seg *seg, ns_
     t->ack_now = true;
     t->events |= TCP_EV_CONNECTED | TCP_EV_WRITABLE;
     tcp_set_state(t, TCP_ESTABLISHED);
-    struct arrival a = {seg, seq_add(seg->seq, 1), seg->data, seg->len, false, now};
+    struct arrival a = {seg, seq_add(seg->seq, 1), seg->data, seg->len, false, false, now};
     if (a.len > t->rcv_wnd)
         a.len = t->rcv_wnd;
     return a.len > 0 ? arrive_text(t, &a) : verdict_continue();

@@ -34,14 +34,18 @@ struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg)
     if (seg->flags & TCP_RST)
         return verdict_drop(DROP_tcp_time_wait); /* RFC 1337 3, fix F1: no assassination */
     if (seg->flags & TCP_SYN)
-        return !(seg->flags & TCP_ACK) && syn_is_new(w, seg) ? verdict_of(VERDICT_SYN) : answer;
+        return !(seg->flags & (TCP_ACK | TCP_FIN)) && syn_is_new(w, seg) ? verdict_of(VERDICT_SYN)
+                                                                         : answer;
+    /* DEVIATES RFC 9293 3.10.7.4: what takes no sequence space is not answered, acceptable or not,
+     * because a record has no budget for answers, and two that disagree would never stop (SEC-13).
+     * Whoever still waits for our ACK sends a FIN. */
+    if (seg_len(seg) == 0)
+        return verdict_drop(DROP_tcp_time_wait);
     if (w->ts_ok && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - w->ts_recent) < 0)
         return answer;
     /* EV-15: the peer did not hear our last ACK. */
     if ((seg->flags & TCP_FIN) && seq_eq(seq_add(seg->seq, seg_len(seg)), w->rcv_nxt))
         return verdict_of(VERDICT_RESTART);
-    if (seg->len == 0 && seq_eq(seg->seq, w->rcv_nxt))
-        return verdict_drop(DROP_tcp_time_wait); /* an ACK of what we know: no answer, no loop */
     return answer;
 }
 

@@ -127,8 +127,10 @@ int tcp_shutdown(struct tcb *t, ns_t now)
     case TCP_ESTABLISHED:
         tcp_set_state(t, TCP_FIN_WAIT_1);
         break;
-    case TCP_SYN_RECEIVED: /* the FIN waits for ESTABLISHED */
-    case TCP_CLOSE_WAIT:   /* LAST-ACK when the FIN leaves */
+    /* DEVIATES RFC 9293 3.10.4: in SYN-RECEIVED the FIN waits for ESTABLISHED, also when nothing
+     * was given to send, because before its SYN is acknowledged a peer need not look at it. */
+    case TCP_SYN_RECEIVED:
+    case TCP_CLOSE_WAIT: /* LAST-ACK when the FIN leaves */
         break;
     default:
         return 0;

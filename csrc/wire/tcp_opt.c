@@ -2,6 +2,9 @@
  *
  * Each option is written in a block padded in front to a multiple of four bytes, the way Linux
  * does, so a header needs no padding at its end (RFC 9293 3.1, MUST-69: it would be zeros).
+ *
+ * DEVIATES RFC 5482 3.1 (02, 03, 04, 05): the user timeout option is neither sent nor read (01),
+ * because a peer has no say in how long memory is kept for it; each end sets its own time-out.
  */
 #include "wire/tcp_opt.h"
 

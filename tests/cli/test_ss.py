@@ -1,5 +1,6 @@
 """`usertcp ss` and `usertcp capture` against a program that runs."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -107,6 +108,12 @@ def test_capture_to_a_file_and_to_a_pipe(program: str, tmp_path: Path):
     done = usertcp("capture", program, "-d", "0.3", "--json", text=False)
     target.write_bytes(done.stdout)
     assert pcap.count_packets(target) == json.loads(done.stderr)["packets"] > 5
+
+    if importlib.util.find_spec("matplotlib"):
+        picture = tmp_path / "it.png"
+        done = usertcp("capture", program, "-w", str(target), "-c", "20", "--plot", str(picture))
+        assert done.returncode == 0, done.stderr
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
     process = subprocess.Popen(
         [sys.executable, "-m", "usertcp", "capture", program], stdout=subprocess.PIPE

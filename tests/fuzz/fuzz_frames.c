@@ -12,20 +12,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct ipaddr peer_address(bool v4, uint8_t last)
-{
-    uint8_t four[4] = {10, 0, 0, last};
-    struct ipaddr six = {.b = {0xfd, [15] = last}};
-    return v4 ? ipaddr_from_v4(four) : six;
-}
-
 /* An IP packet with right lengths and checksums around the input's bytes; returns its length. */
 static size_t wrap(struct input *in, uint8_t *to)
 {
     const uint8_t *payload;
     uint8_t how = input_u8(in);
     bool v4 = how & 1;
-    struct ip_hdr ip = {.src = peer_address(v4, how >> 4 & 3), .dst = peer_address(v4, 2)};
+    struct ip_hdr ip = {.src = bench_address(v4, how >> 4 & 3), .dst = bench_address(v4, 2)};
     ip.version = v4 ? 4 : 6;
     ip.proto = how & 2 ? IP_PROTO_TCP : v4 ? IP_PROTO_ICMP : IP_PROTO_ICMPV6;
     ip.ttl = how & 4 ? 255 : 64;
@@ -39,10 +32,7 @@ static size_t wrap(struct input *in, uint8_t *to)
         to[header + 2] = (uint8_t)(right >> 8);
         to[header + 3] = (uint8_t)right;
     }
-    if (v4)
-        ipv4_write(to, &ip);
-    else
-        ipv6_write(to, &ip);
+    bench_ip_write(to, &ip);
     return header + ip.payload_len;
 }
 

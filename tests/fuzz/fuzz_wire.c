@@ -1,4 +1,4 @@
-/* fuzz_wire.c: every parser on arbitrary bytes, and what options survive being written again. */
+/* fuzz_wire.c: every parser on arbitrary bytes. */
 #include "harness.h"
 #include "wire/arp.h"
 #include "wire/dump.h"
@@ -8,18 +8,6 @@
 #include "wire/ipv6.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void options_round_trip(const uint8_t *p, size_t len)
-{
-    struct tcp_opts o, again;
-    uint8_t out[TCP_OPT_MAX_LEN];
-    if (tcp_opt_parse(p, len, &o) != DROP_none)
-        return;
-    size_t n = tcp_opt_write(out, &o);
-    UT_ASSERT(n <= sizeof out && n % 4 == 0 && n == tcp_opt_length(&o));
-    UT_ASSERT(tcp_opt_parse(out, n, &again) == DROP_none);
-    UT_ASSERT(again.has_ts == o.has_ts && again.ts_val == o.ts_val);
-}
 
 static void upper(const struct ip_hdr *ip)
 {
@@ -50,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const uint8_t *p = data + 1;
     size_t len = size - 1;
-    switch (data[0] % 6) {
+    switch (data[0] % 5) {
     case 0:
         ether_parse(p, len, &eth);
         break;
@@ -65,11 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (ipv6_parse(p, len, &ip) == DROP_none)
             upper(&ip);
         break;
-    case 4:
-        tcp_parse(p, len, &s);
-        break;
     default:
-        options_round_trip(p, len < 40 ? len : 40);
+        tcp_parse(p, len, &s);
     }
     return 0;
 }

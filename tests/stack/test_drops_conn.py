@@ -188,6 +188,9 @@ def test_tcp_paws_of_a_half_open_entry(both: Peer):
     both.gets("SYN,ACK")
     with dropped(both.engine, tcp_paws=1):
         both.sends(seq=1, ack=1, ts=(999, both.ts_recent))
+        both.gets_nothing()  # a half-open entry has no budget (SEC-13)
+    with dropped(both.engine, tcp_paws=1):
+        both.sends(seq=1, ack=1, data=b"x", ts=(999, both.ts_recent))
         both.gets("ACK", ack=1)
 
 
@@ -204,8 +207,10 @@ def test_tcp_no_timestamp_at_a_half_open_entry(both: Peer):
     both.app.listen()
     both.sends("SYN", seq=0, ts=(1000, 0))
     both.gets("SYN,ACK")
-    with dropped(both.engine, tcp_no_timestamp=1):
+    with dropped(both.engine, tcp_no_timestamp=3):
         both.sends(seq=1, ack=1, ts=False)
+        both.sends("ACK", seq=1, ack=77, ts=False)
+        both.sends("SYN", seq=5, ts=False)
         both.gets_nothing()
 
 
@@ -339,11 +344,11 @@ def test_tcp_ack_limited(both: Peer):
 @pytest.mark.attack(29)
 @pytest.mark.rfc("1337-01", "1337-02", "9293-EV-15")
 def test_tcp_time_wait(both: Peer):
-    """Attack 29: RST is ignored, strays are answered, a bare ACK of what is known is not."""
+    """Attack 29: RST is ignored, strays are answered, bare ACKs are not."""
     there = reach(both, "TIME-WAIT")
     for flags, seq, answers in (
         ("RST", there.seq, 0), ("RST,ACK", there.seq + 3, 0), ("ACK", there.seq, 0),
-        ("SYN", there.seq - 100, 1), ("SYN,ACK", there.seq + 5, 1), ("ACK", there.seq - 50, 1),
+        ("SYN", there.seq - 100, 1), ("SYN,ACK", there.seq + 5, 1), ("ACK", there.seq - 50, 0),
         ("PSH,ACK", there.seq, 1),
     ):  # fmt: skip
         with dropped(both.engine, tcp_time_wait=1):

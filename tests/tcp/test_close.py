@@ -276,3 +276,46 @@ def test_timestamps_decide_who_follows_time_wait(peer: Peer, ts: int, seq: int, 
     peer.sends("SYN", seq=2 + seq, ts=(ts, 0), mss=1460)
     got = peer.gets()
     assert ("SYN" in got.flags) == accepted
+
+
+@pytest.mark.attack(45)
+@pytest.mark.rfc("1337-02")
+def test_a_syn_with_fin_does_not_end_time_wait(peer: Peer):
+    """It opens nothing where somebody listens, so nothing may give way to it."""
+    there = reach(peer, "TIME-WAIT")
+    peer.app.close()
+    peer.app.listen()
+    peer.sends("SYN,FIN", seq=there.seq + 1000, mss=1460)
+    peer.gets("ACK", seq=there.nxt, ack=there.seq)
+    assert peer.app.state == "TIME-WAIT"
+    peer.sends("SYN", seq=there.seq + 1000, mss=1460)
+    peer.gets("SYN,ACK", ack=there.seq + 1001)
+
+
+@pytest.mark.rfc("9293-EV-08", "1337-02")
+@pytest.mark.parametrize("data", [b"", b"x"])
+def test_in_time_wait_whatever_takes_sequence_space_is_answered(peer: Peer, data: bytes):
+    """A second FIN beyond the first as well as text; a bare ACK of what we know is not."""
+    there = reach(peer, "TIME-WAIT")
+    peer.sends("FIN,ACK", seq=there.seq, ack=there.nxt, data=data)
+    peer.gets("ACK", seq=there.nxt, ack=there.seq)
+    peer.sends("ACK", seq=there.seq, ack=there.nxt)
+    peer.gets_nothing()
+    assert peer.app.state == "TIME-WAIT"
+
+
+@pytest.mark.rfc("9293-EV-13")
+@pytest.mark.parametrize("fin", [0, 1, 2, 3, 4])
+def test_a_fin_before_text_that_came_is_not_believed(peer: Peer, fin: int):
+    """The text would carry RCV.NXT past it, and the end would never come."""
+    there = reach(peer, "ESTABLISHED")
+    peer.sends(seq=there.seq + 2, data=b"cde")
+    peer.gets("ACK", ack=there.seq)
+    peer.sends("FIN,ACK", seq=there.seq + fin)
+    peer.gets_all()
+    assert peer.app.state == "ESTABLISHED"
+    peer.sends(seq=there.seq, data=b"ab")
+    assert peer.app.receive() == b"abcde"
+    peer.sends("FIN,ACK", seq=there.seq + 5)
+    assert peer.app.state == "CLOSE-WAIT"
+    assert peer.app.outcome() == "END_OF_STREAM"

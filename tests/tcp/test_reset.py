@@ -166,3 +166,50 @@ def test_port_zero(peer: Peer):
     peer.gets_nothing()
     assert not peer.wire.strays
     assert peer.engine.drops()["tcp_port_zero"] == 3
+
+
+@pytest.mark.attack(21)
+@pytest.mark.rfc("9293-EV-07", "9293-EV-08", "9293-EV-21")
+@pytest.mark.parametrize("flags", ["ACK", "FIN,ACK"])
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 100, 4000])
+def test_half_the_sequence_space_away_is_no_window_crossed(peer: Peer, beyond: int, flags: str):
+    """Neither left nor right of the window: not text that begins before it and ends after it."""
+    there = reach(peer, "ESTABLISHED")
+    peer.app.send(b"in flight")
+    peer.gets(len=9)
+    peer.sends(flags, seq=there.seq + 2**31 + beyond, ack=there.nxt + 9, data=b"blind guess")
+    peer.gets("ACK", ack=there.seq)
+    assert peer.app.info.flight_size == 9
+    assert peer.app.state == "ESTABLISHED"
+    assert peer.engine.drops() == {"tcp_seq_outside": 1}
+
+
+@pytest.mark.rfc("5961-03")
+@pytest.mark.parametrize("state", ["SYN-RECEIVED", "SYN-RECEIVED/active", "ESTABLISHED"])
+def test_the_text_of_a_reset_does_not_bring_it_inside(peer: Peer, state: str):
+    """Its own number is left of the window, whatever lies within: dropped, and not answered."""
+    there = reach(peer, state)
+    peer.sends("RST,ACK", seq=there.seq - 1, ack=there.nxt, data=b"ab")
+    peer.gets_nothing()
+    assert peer.engine.drops() == {"tcp_rst_outside": 1}
+
+
+@pytest.mark.rfc("9293-EV-10")
+def test_without_ack_old_text_is_not_answered(peer: Peer):
+    """Nor are the bytes beyond it: dropped as if it had not come."""
+    there = reach(peer, "ESTABLISHED")
+    peer.sends("PSH", seq=there.seq - 1, data=b"0abcd")
+    peer.gets_nothing(within=0.5)
+    assert peer.app.receive() == b""
+
+
+@pytest.mark.rfc("5961-06")
+def test_an_ack_of_the_first_byte_is_never_too_old(peer: Peer):
+    """Also when our FIN is acknowledged, which is no byte of the stream."""
+    there = reach(peer, "FIN-WAIT-2")
+    peer.sends(seq=there.seq, ack=1, data=b"late")
+    assert peer.app.receive() == b"late"
+    peer.gets("ACK", ack=there.seq + 4, within=0.5)
+    peer.sends(seq=there.seq + 4, ack=0, data=b"ghost")
+    peer.gets("ACK", ack=there.seq + 4)
+    assert peer.app.receive() == b""

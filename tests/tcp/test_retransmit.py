@@ -52,6 +52,7 @@ def test_floor_and_ceiling(peer: Peer, profile: str, rto: int):
     assert peer.app.info.rto_ns <= 2000 * MS
 
 
+@pytest.mark.rfc("6298-08")
 def test_rto_of_a_steady_path_shrinks(peer: Peer):
     peer.configure(rto_min=0.001).establish(rtt=0.1)
     for _ in range(60):
@@ -78,7 +79,7 @@ def test_only_the_earliest_is_sent_again(peer: Peer):
     assert [(got.seq, len(got.data)) for got in again] == [(1, 1000)]
 
 
-@pytest.mark.rfc("9293-MUST-18", "8961-02")
+@pytest.mark.rfc("9293-MUST-18", "6298-06", "8961-02")
 def test_karn_takes_no_ambiguous_sample(peer: Peer):
     peer.configure(rto_min=1.0).establish(rtt=0.1)
     before = peer.app.info
@@ -187,7 +188,7 @@ def test_progress_puts_r2_off(peer: Peer):
     assert peer.app.state == "ESTABLISHED"
 
 
-@pytest.mark.rfc("6298-06")
+@pytest.mark.rfc("6298-12")
 def test_a_lost_syn_makes_the_first_rto_longer(peer: Peer):
     """RFC 6298 5.7: 3 seconds at least, when the SYN was sent again."""
     peer.configure(rto_initial=1.0, rto_min=0.2).app.connect()

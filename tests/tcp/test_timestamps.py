@@ -193,3 +193,30 @@ def test_old_duplicates_of_an_earlier_connection_are_rejected(peer: Peer):
     peer.sends(seq=4, data=b"old", ts=(40_000, 0))
     peer.sends(seq=4, data=b"far", ts=(45_000, 0))
     assert peer.app.receive() == b"new"
+
+
+@pytest.mark.rfc("7323-20")
+def test_a_timestamp_is_looked_at_once_on_arrival(peer: Peer):
+    """What waits beyond a gap was good when it came, and needs no other look when it is filled."""
+    peer.establish(timestamps=True)
+    peer.sends(seq=4, data=b"def", ts=(1001, 0))
+    peer.gets("ACK", ack=1)
+    peer.sends(seq=1, data=b"a", ts=(2000, 0))
+    peer.gets("ACK", ack=2)
+    peer.sends(seq=2, data=b"bc", ts=(3000, 0))
+    peer.gets("ACK", ack=7)
+    assert peer.app.receive() == b"abcdef"
+
+
+@pytest.mark.rfc("7323-20")
+def test_an_old_timestamp_is_not_queued(peer: Peer):
+    """Beyond a gap no more than in order."""
+    peer.establish(timestamps=True)
+    peer.sends(seq=1, data=b"a", ts=(2000, 0))
+    peer.gets("ACK", ack=2, within=0.5)
+    peer.sends(seq=4, data=b"OLD", ts=(1500, 0))
+    peer.gets("ACK", ack=2, sack=[])
+    peer.sends(seq=2, data=b"bc", ts=(2000, 0))
+    peer.gets("ACK", ack=4, within=0.5)
+    assert peer.app.receive() == b"abc"
+    assert peer.engine.drops() == {"tcp_paws": 1}

@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "Runs an unchanged program on a stack.",
     "ss": "Connections of a running program, in the columns of ss.",
     "capture": "pcapng of a running stack.",
+    "plot": "A connection of a capture, as a picture.",
     "doctor": "What this machine allows, and the command that mends what is missing.",
     "ping": "TCP ping: how long connecting takes, again and again.",
     "nc": "Connects or listens; standard input and output.",

@@ -141,9 +141,21 @@ def _interrupts() -> Iterator[int]:
 )
 @click.option("-c", "--count", type=click.IntRange(min=1), help="End after this many packets.")
 @click.option("-d", "--seconds", type=click.FloatRange(min=0), help="End after this time.")
+@click.option(
+    "--plot",
+    "drawing",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the busiest connection to this file at the end, as `usertcp plot` does; needs -w.",
+)
 @json_option
 def capture(
-    *, process: str | None, target: str, count: int | None, seconds: float | None, as_json: bool
+    *,
+    process: str | None,
+    target: str,
+    count: int | None,
+    seconds: float | None,
+    drawing: Path | None,
+    as_json: bool,
 ) -> None:
     """What a running stack sends and receives, as pcapng, until Ctrl-C.
 
@@ -152,6 +164,8 @@ def capture(
     to a file.
     """
     to_stdout = target == "-"
+    if to_stdout and drawing is not None:
+        raise click.UsageError("--plot draws what is in a file: give -w FILE")
     if to_stdout and sys.stdout.isatty():
         raise click.UsageError("packets are nothing for a terminal: give -w FILE, or a pipe")
     path = find_one(process)
@@ -176,6 +190,10 @@ def capture(
         except BrokenPipeError:  # head, or a closed viewer: it has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     blocks = recorder.blocks
+    if drawing is not None:
+        from usertcp.cli.plot import picture
+
+        picture(Path(target), drawing)
     if as_json:
         facts = {"packets": blocks.packets, "bytes": blocks.bytes, "file": None}
         if not to_stdout:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from usertcp.testing.impair import Impairment, Pipe
     from usertcp.testing.network import Network
     from usertcp.testing.peer import Peer
+    from usertcp.testing.plots import plot
+    from usertcp.testing.recording import Recording
     from usertcp.testing.simulator import Simulator
     from usertcp.testing.trio_adapter import TrioStreamAdapter
 
@@ -35,6 +37,7 @@ __all__ = [
     "Partition",
     "Peer",
     "Pipe",
+    "Recording",
     "Simulator",
     "TracedPacket",
     "TrioStreamAdapter",
@@ -43,6 +46,7 @@ __all__ = [
     "check_stream",
     "figure",
     "network_loop_factory",
+    "plot",
     "virtual_loop_factory",
 ]
 
@@ -59,6 +63,8 @@ _MODULES = {
     "impair": ["Impairment", "Pipe"],
     "network": ["Network"],
     "peer": ["Peer"],
+    "plots": ["plot"],
+    "recording": ["Recording"],
     "simulator": ["Simulator"],
     "trio_adapter": ["TrioStreamAdapter"],
 }

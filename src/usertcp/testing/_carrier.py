@@ -131,6 +131,7 @@ class Carrier:
         return to.is_alive()
 
     def _offer(self, host: Host, packet: bytes, now: int) -> None:
+        host.recorded(now, packet, outgoing=True)
         destination = packet[_DESTINATION.get(packet[0] >> 4, _NOWHERE)]
         way = host.pipes.get(destination)
         if way is None:
@@ -177,6 +178,7 @@ class Carrier:
             elif attached is None or not attached.is_alive():
                 self._record(now, source.name, target.name, "nobody", data)
             else:
+                target.recorded(now, data, outgoing=False)
                 attached.link.write(data)
         return self._heap[0][0] if self._heap else None
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from usertcp._address import IPInterface
     from usertcp.testing.impair import Pipe
     from usertcp.testing.network import Network
+    from usertcp.testing.recording import Recording
 
 _T = TypeVar("_T")
 
@@ -58,6 +59,7 @@ class Host:
         self.mtu = mtu
         self.pipes: dict[bytes, tuple[Pipe, Host]] = {}
         self.attached: Attachment | None = None
+        self.recordings: list[Recording] = []
         self.unreachable = 0
         self.boots: int = 0
         self.stack: Stack | None = None
@@ -79,6 +81,14 @@ class Host:
     def __repr__(self) -> str:
         state = "up" if self.is_up else "down"
         return f"<Host {self.name} {' '.join(map(str, self.addresses))} {state}>"
+
+    def recorded(self, at_ns: int, data: bytes, *, outgoing: bool) -> None:
+        """Tells who records this host of a packet that it has sent or is about to get."""
+        if self.recordings and self.attached is not None:
+            rows = self.attached.stack.connections()
+            for recording in self.recordings:
+                recording.add_packet(at_ns, data, outgoing=outgoing)
+                recording.add_samples(at_ns, rows)
 
     # -- programs ---------------------------------------------------------------------------------
 

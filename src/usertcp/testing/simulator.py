@@ -23,6 +23,8 @@ from usertcp.testing.packets import PacketError, Segment, decode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from usertcp.testing.recording import Recording
+
 __all__ = ["SECOND", "SimHost", "Simulator"]
 
 
@@ -34,10 +36,24 @@ class SimHost:
         self.engine = engine
         self.name = name
         self.pipes: dict[bytes, tuple[Pipe, SimHost]] = {}  # by destination address
+        self.recordings: list[Recording] = []
         engine.on_emitted = self._emitted
 
     def _emitted(self, one: Emitted) -> None:
+        self.recorded(one.data, outgoing=True)
         self.simulator.emitted(self, one)
+
+    def recorded(self, data: bytes, *, outgoing: bool) -> None:
+        """Tells who records this host of a packet that it sends or is about to get."""
+        for recording in self.recordings:
+            recording.add_packet(self.simulator.now, data, outgoing=outgoing)
+
+    def sampled(self) -> None:
+        """And what its connections are now."""
+        if self.recordings:
+            rows = self.engine.raw.list_info()
+            for recording in self.recordings:
+                recording.add_samples(self.simulator.now, rows)
 
     @property
     def address(self) -> str:
@@ -122,10 +138,12 @@ class Simulator:
             mine = self._oracles.setdefault(there[2:] + there[:2], FlowOracle(target.name))
             peer = self._oracles.setdefault(there, FlowOracle("?"))
             mine.delivered_from_peer(body, peer)
+        target.recorded(data, outgoing=False)
         target.engine.inject(data)
         self._tell(target)
 
     def _tell(self, host: SimHost) -> None:
+        host.sampled()
         if self.after_event is not None:
             self.after_event(host)
 
