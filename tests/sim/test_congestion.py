@@ -42,7 +42,6 @@ def bulks():
         bulk.close()
 
 
-@pytest.mark.rfc("9438-01")
 @pytest.mark.parametrize(("name", "least"), [("cubic", 0.95), ("reno", 0.95), ("bbr", 0.9)])
 def test_a_flow_alone_fills_the_link(bulks, name: str, least: float):
     bulk = bulks(*path())
