@@ -63,11 +63,16 @@ static void search(struct tcb *t, uint32_t below, bool try_top)
     t->rack.mtu_due = true;
 }
 
+static uint16_t probe_mss(const struct tcb *t)
+{
+    return (uint16_t)(t->mtu.probe_len + options_data_length(t));
+}
+
 static void probe_failed(struct tcb *t)
 {
     struct tcp_mtu *m = &t->mtu;
     if (++m->probes_lost >= MTU_PROBES)
-        search(t, m->probe_mss, false);
+        search(t, probe_mss(t), false);
     else
         t->rack.mtu_due = true;
 }
@@ -76,23 +81,22 @@ uint32_t mtu_probe_due(struct tcb *t, uint32_t avail, uint32_t usable, uint32_t 
 {
     struct tcp_mtu *m = &t->mtu;
     uint32_t mss = m->try_top ? m->search_mss - 1u : (t->snd_mss + m->search_mss) / 2u;
-    uint32_t len = mss - options_next_length(t);
+    uint32_t len = mss - options_data_length(t);
     /* RFC 4821 7.4: only with enough behind it to tell that it alone was lost. */
     uint32_t need = len + 3u * t->snd_mss;
-    if (t->recovery_mode != RECOVERY_NONE || t->trouble != NULL || t->rack.tlp_out)
+    if (t->recovery_mode != RECOVERY_NONE || t->trouble != NULL || t->rack.tlp_out || t->dsack_due)
         return 0;
     /* RFC 6582 3.2 (2): without SACK duplicates start nothing before this is passed. */
     if (!t->sack_ok && t->had_recovery && tcb_nxt_offset(t) <= t->recovery_point)
         return 0;
     if (u32_min(u32_min(avail, usable), t->cc.cwnd) < need || room < len)
         return 0;
-    m->probe_mss = (uint16_t)mss;
     return len;
 }
 
 void mtu_probe_sent(struct tcb *t, uint32_t len)
 {
-    t->mtu.probe_seq = t->snd_nxt;
+    t->mtu.tried = t->snd_nxt;
     t->mtu.probe_len = (uint16_t)len;
     t->rack.mtu_due = false;
     t->rack.mtu_probe_out = true;
@@ -100,17 +104,17 @@ void mtu_probe_sent(struct tcb *t, uint32_t len)
 
 static struct range probe_range(const struct tcb *t)
 {
-    uint64_t lo = tcb_snd_offset(t, t->mtu.probe_seq);
+    uint64_t lo = tcb_snd_offset(t, t->mtu.tried);
     return (struct range){lo, lo + t->mtu.probe_len};
 }
 
 void mtu_on_ack(struct tcb *t)
 {
     struct tcp_mtu *m = &t->mtu;
-    if (seq_lt(t->snd_una, seq_add(m->probe_seq, m->probe_len)))
+    if (seq_lt(t->snd_una, seq_add(m->tried, m->probe_len)))
         return;
     t->rack.mtu_probe_out = false;
-    set_path(t, m->probe_mss);
+    set_path(t, probe_mss(t));
     m->acked_mss = t->snd_mss;
     m->is_guess = true;
     tcp_tell_path(t);
@@ -155,7 +159,7 @@ static void send_again(struct tcb *t)
 
 static bool is_probe(const struct tcb *t, seq32 seq)
 {
-    return t->rack.mtu_probe_out && seq_in(seq, t->mtu.probe_seq, t->mtu.probe_len);
+    return t->rack.mtu_probe_out && seq_in(seq, t->mtu.tried, t->mtu.probe_len);
 }
 
 /* A report about a probe: it says what the search is after. */
@@ -175,7 +179,7 @@ enum mtu_verdict mtu_report(struct tcb *t, seq32 seq, uint16_t mss)
     if (t->state < TCP_ESTABLISHED || !seq_in(seq, t->snd_una, tcb_flight(t)))
         return MTU_NOT_SENT;
     if (mss >= t->snd_mss) {
-        if (is_probe(t, seq) && mss < m->probe_mss)
+        if (is_probe(t, seq) && mss < probe_mss(t))
             return probe_over(t, mss);
         if (!seq_lt(seq, m->large_end))
             return MTU_NO_NEWS; /* 1191-05 (MUST): never upwards */
@@ -234,16 +238,17 @@ static void look_for_hole(struct tcb *t)
         return; /* no larger than what we would go down to */
     set_lower(t, to);
     m->in_hole = m->is_guess = true;
-    m->hole_seq = t->snd_una;
+    m->tried = t->snd_una;
     m->search_mss = was; /* tried; the search begins when something has arrived */
     m->try_top = false;
+    t->rack.mtu_due = false;
 }
 
 bool mtu_on_rto(struct tcb *t)
 {
     if (t->rack.mtu_probe_out) {
         t->rack.mtu_probe_out = false;
-        if (seq_eq(t->snd_una, t->mtu.probe_seq))
+        if (seq_eq(t->snd_una, t->mtu.tried))
             probe_failed(t);
         else
             t->rack.mtu_due = true;
@@ -257,7 +262,7 @@ bool mtu_on_rto(struct tcb *t)
 void mtu_on_recovered(struct tcb *t)
 {
     struct tcp_mtu *m = &t->mtu;
-    if (!m->in_hole || !seq_gt(t->snd_una, m->hole_seq))
+    if (!m->in_hole || !seq_gt(t->snd_una, m->tried))
         return;
     m->in_hole = false;
     tcp_tell_path(t);

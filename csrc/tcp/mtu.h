@@ -13,7 +13,7 @@
  *
  *   1. snd_mss = min(peer_mss, path_mss), at least TCP_MIN_MSS
  *   2. search_mss != 0: sizes from snd_mss to below search_mss have yet to be tried
- *   3. rack.mtu_probe_out: [probe_seq, probe_seq + probe_len) left as one segment and is in flight
+ *   3. rack.mtu_probe_out: [tried, tried + probe_len) left as one segment and is in flight
  */
 #ifndef UT_TCP_MTU_H
 #define UT_TCP_MTU_H
@@ -39,13 +39,13 @@ struct tcp_mtu {
     uint16_t held_mss;   /* a report that waits for the time-out of held_seq; 0 = none */
     uint16_t search_mss; /* RFC 4821 7.2, search_high, exclusive; 0 = there is no search */
     uint16_t probe_len;  /* payload of the probe */
-    uint16_t probe_mss;
     uint8_t probes_lost; /* of that size */
     uint8_t reports;     /* taken since snd_una moved */
     bool is_guess : 1;   /* path_mss was found out, not reported */
     bool try_top : 1;    /* the largest of the search comes first */
-    bool in_hole : 1;    /* lowered after time-outs; an ACK beyond hole_seq will prove it right */
-    seq32 held_seq, hole_seq, probe_seq;
+    bool in_hole : 1;    /* lowered after time-outs; an ACK beyond `tried` will prove it right */
+    seq32 held_seq;
+    seq32 tried;     /* where the segment in question begins: the probe's, or that of the hole */
     seq32 large_end; /* what was sent before this may be larger than path_mss */
 };
 
