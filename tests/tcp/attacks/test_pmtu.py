@@ -1,6 +1,8 @@
 """Attack 39, a forged Packet Too Big (RFC 5927 7.1), with all that its sender may have seen or
 guessed: the real packet quoted, a number in flight."""
 
+from dataclasses import replace
+
 import pytest
 
 from tcp.pmtu import WINDOW, connected, moved, sends, size, sizes, too_big
@@ -28,6 +30,22 @@ def test_segments_are_never_tiny(peer: Peer, mtu: int, ipv6: bool):
     assert least <= peer.app.info.pmtu <= 1500
     moved(peer, 1)
     assert min(sizes(sends(peer, 5000))[:3]) >= least
+
+
+@pytest.mark.attack(39)
+@pytest.mark.rfc("5927-01", "8201-02")
+@pytest.mark.parametrize("off", [-1, 20_000, 1 << 16, 1 << 20, 1 << 31], ids=hex)
+@BOTH
+def test_a_guessed_number_is_not_in_flight(peer: Peer, off: int, ipv6: bool):
+    """Off the path only ports and addresses are known."""
+    connected(peer, ipv6=ipv6)
+    first, *_ = sends(peer, 20_000)
+    segment = first.packet.segment
+    forged = replace(first.packet, body=replace(segment, seq=(segment.seq + off) % 2**32))
+    too_big(peer, 1300, replace(first, packet=forged))
+    peer.gets_nothing()
+    assert peer.app.info.pmtu == 1500
+    assert peer.engine.drops() == {"pmtu_not_sent": 1}
 
 
 @pytest.mark.attack(39)
