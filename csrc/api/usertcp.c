@@ -43,6 +43,8 @@ void ut_config_default(ut_config *c)
         .use_window_scale = 1,
         .use_sack = 1,
         .use_rack = 1,
+        .path_mtu_discovery = 1, /* RFC 7323 5.7 (7323-24, MUST) */
+        .mtu_probing = 1,
         .port_first = 32768, /* RFC 6056 3.2: a large range */
         .port_last = 65535,
         .challenge_ack_limit = 10,

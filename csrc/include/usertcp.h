@@ -59,6 +59,8 @@ typedef struct {
     uint32_t use_window_scale;
     uint32_t use_sack;              /* RFC 2018 */
     uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
+    uint32_t path_mtu_discovery;    /* RFC 1191: DF on IPv4 packets; 0: they may be fragmented */
+    uint32_t mtu_probing;           /* RFC 4821: 0 never, 1 when a black hole is found, 2 always */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
@@ -104,8 +106,6 @@ enum {
     UT_OPT_SND_LIMIT = 3,    /* bytes ut_send holds at most */
     UT_OPT_USER_TIMEOUT = 4, /* ns */
     UT_OPT_LINGER = 5,       /* -1: default; 0: ut_close resets */
-    UT_OPT_CORK = 32, /* 1: only full segments leave, until it is 0 again, or FIN; 2: and what was
-                         sent meanwhile asks for no PSH */
     UT_OPT_TTL = 6,
     UT_OPT_DSCP = 7,
     UT_OPT_SND_LOWAT = 8, /* UT_WRITABLE when at least this much is free */
@@ -116,7 +116,10 @@ enum {
     UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
     UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
     UT_OPT_NOTSENT_LOWAT = 14,      /* bytes ut_send leaves unsent, about, at most; 0: no bound */
-    UT_OPT_CONGESTION = 20 /* an index of ut_congestion_name; of a listener: of what it accepts */
+    UT_OPT_CONGESTION = 15, /* an index of ut_congestion_name; of a listener: of what it accepts */
+    UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
+    UT_OPT_CORK = 17          /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
+                                 what was sent meanwhile asks for no PSH */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

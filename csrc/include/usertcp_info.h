@@ -39,6 +39,7 @@ typedef struct {
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
     uint32_t irs, rcv_nxt, rcv_wnd, rcv_up, snd_up;
     uint32_t snd_mss, rcv_mss;
+    uint32_t pmtu; /* bytes of an IP packet that the path carries, as far as is known */
     uint8_t snd_wscale, rcv_wscale, wscale_ok, timestamps_ok;
     uint8_t sack_ok, nodelay, in_recovery, orphan;
     uint32_t cwnd, ssthresh, flight_size, pipe;

@@ -3,6 +3,7 @@
 #include "stack/info.h"
 
 #include "stack/half_open.h"
+#include "stack/path.h"
 #include "stack/timewait.h"
 #include "tcp/rack.h"
 #include "tcp/recovery.h"
@@ -148,6 +149,7 @@ void info_conn(const ut_stack *s, const struct conn *c, ut_info *out)
     info_sequence(&c->tcb, out);
     info_sending(&c->tcb, out);
     info_counts(&c->tcb, out);
+    out->pmtu = path_mtu(c);
     out->memory = info_memory(s, &c->tcb);
     if (c->tcb.state == TCP_TIME_WAIT)
         out->deadline_ns = c->timer.at;

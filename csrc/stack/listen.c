@@ -8,6 +8,7 @@
 #include "stack/cookie.h"
 #include "stack/egress.h"
 #include "stack/half_open.h"
+#include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/resolve.h"
 #include "tcp/arrive.h"
@@ -241,6 +242,7 @@ bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct
     }
     stack_count(s, COUNTER_passive_opens);
     tcb_init(&c->tcb, &s->env, &(struct tcp_start){half->iss, half->ts_offset, half->path});
+    path_begin(s, c);
     if (l->congestion != NULL)
         tcp_set_congestion(&c->tcb, l->congestion);
     tcp_open_from_half(&c->tcb, half, s->now);

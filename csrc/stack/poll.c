@@ -6,6 +6,7 @@
 #include "stack/egress.h"
 #include "stack/half_open.h"
 #include "stack/ingress.h"
+#include "stack/path.h"
 #include "stack/resolve.h"
 #include "stack/tapped.h"
 #include "stack/timewait.h"
@@ -57,6 +58,9 @@ static void poll_due(ut_stack *s, struct deadline_node *node)
     case DEADLINE_FRAGMENTS:
         frag_expire(&s->fragments, s->now, s->env.drops);
         deadline_set(&s->heap, &s->fragments_timer, frag_next(&s->fragments));
+        break;
+    case DEADLINE_PATHS:
+        path_timeout(s);
         break;
     case DEADLINE_KINDS:
         break;

@@ -6,6 +6,7 @@
 #include "stack/egress.h"
 #include "stack/half_open.h"
 #include "stack/isn.h"
+#include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
 #include "tcp/sent.h"
@@ -46,7 +47,7 @@ static bool stack_config_is_valid(const ut_config *c)
            (c->mtu == 0 || (c->mtu >= MTU_MIN && c->mtu <= MTU_MAX)) &&
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
-           c->synack_retries <= 255 && c->fixed_isn <= 2;
+           c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS;
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */
@@ -78,6 +79,7 @@ static void stack_init_tcp(ut_stack *s)
         .use_sack = c->use_sack != 0,
         .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
+        .mtu_probing = (uint8_t)c->mtu_probing,
         .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
@@ -122,6 +124,7 @@ static void stack_init_tables(ut_stack *s)
     s->addresses_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_ADDRESSES};
     s->fragments_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_FRAGMENTS};
     frag_init(&s->fragments, &s->alloc);
+    path_init(s);
     s->routes.is_point_to_point = !stack_is_ethernet(s);
     s->echo_rate.tokens = ICMP_ECHOES_PER_S;
 }
@@ -183,6 +186,7 @@ void stack_free(ut_stack *s)
     demux_fini(&s->demux);
     pool_fini(&s->listeners);
     frag_fini(&s->fragments);
+    pmtu_fini(&s->paths.known);
     pool_fini(&s->time_waits);
     pool_fini(&s->halves);
     pool_fini(&s->conns);
@@ -215,7 +219,7 @@ void stack_settle(ut_stack *s)
 bool stack_reserve_deadline(ut_stack *s)
 {
     /* One node each, and those that lie in the stack itself. */
-    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 3;
+    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 4;
     return deadline_reserve(&s->heap, nodes + 1);
 }
 

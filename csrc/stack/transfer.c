@@ -2,6 +2,7 @@
  */
 #include "stack/transfer.h"
 
+#include "stack/path.h"
 #include "tcp/output.h"
 #include "tcp/user.h"
 
@@ -142,6 +143,9 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
             return -UT_E_INVALID;
         tcp_set_congestion(&c->tcb, cc_at(value));
         break;
+    case UT_OPT_MTU_DISCOVER:
+        code = path_set_discover(s, c, value);
+        break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)
             return -UT_E_INVALID;
@@ -192,6 +196,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_TTL:
         *value = c->ttl;
+        return 0;
+    case UT_OPT_MTU_DISCOVER:
+        *value = c->discover;
         return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;

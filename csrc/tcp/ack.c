@@ -50,6 +50,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
             return;
         sample = time_between(t->rtt.timed_since, a->now);
         t->rtt.timed_since = TIME_NEVER;
+        /* RFC 5927 7.2, maxsizeacked: one segment of a round trip stands for all. */
+        t->mtu.acked_mss = (uint16_t)u32_max(t->mtu.acked_mss, t->rtt.timed_len);
     } else if (t->ts_ok && o->has_ts && o->ts_ecr != 0 && t->rtt.backoff > 0) {
         /* RFC 7323 4.1: the echo tells which transmission is acknowledged, so that even a
          * retransmission yields a sample; coarse (1 ms), hence only where Karn forbids the other.
@@ -116,8 +118,9 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
 /* Nothing is missing, suspected or being probed for, and this ACK reports nothing of the kind. */
 static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
-    return t->trouble == NULL && a->seg->opt.sack_count == 0 && !t->rack.tlp_out &&
-           t->recovery_mode == RECOVERY_NONE && t->dup_acks == 0;
+    return t->trouble == NULL && a->seg->opt.sack_count == 0 &&
+           !(t->rack.tlp_out | t->rack.mtu_probe_out) && t->recovery_mode == RECOVERY_NONE &&
+           t->dup_acks == 0;
 }
 
 static void ack_advance(struct tcb *t, const struct arrival *a, uint32_t acked)

@@ -22,6 +22,7 @@ struct tcp_params {
     uint32_t challenge_ack_limit; /* per connection and second */
     bool use_timestamps, use_window_scale, use_sack, use_rack, nodelay;
     bool rto_min_is_of_variance; /* RTO >= SRTT + rto_min, as Linux has it */
+    uint8_t mtu_probing;         /* enum mtu_probing */
     uint8_t batch_min_segs;      /* not 0: only what an algorithm wants paced by its nature is */
 };
 

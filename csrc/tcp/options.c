@@ -4,13 +4,13 @@
  */
 #include "tcp/options.h"
 
-#include "tcp/mss.h"
+#include "tcp/mtu.h"
 
 void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now)
 {
     const struct tcp_opts *o = &syn->opt;
     const struct tcp_params *p = &t->env->params;
-    t->snd_mss = mss_to_send(t->path, o->has_mss ? o->mss : 0);
+    mtu_agree(t, o->has_mss ? o->mss : 0);
     t->sack_ok = p->use_sack && o->sack_permitted;
     t->rack_on = t->sack_ok && p->use_rack; /* 8985-01 (MUST) */
     t->ts_ok = p->use_timestamps && o->has_ts;

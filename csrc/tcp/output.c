@@ -195,6 +195,7 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     if (t->rtt.timed_since == TIME_NEVER && t->recovery_mode == RECOVERY_NONE && !t->probe_now) {
         t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
         t->rtt.timed_seq = t->snd_nxt;
+        t->rtt.timed_len = len >= out->mss ? t->snd_mss : (uint16_t)len;
     }
     times_sent(t, t->snd_nxt, seq_add(t->snd_nxt, len), now);
     if (t->recovery_mode == RECOVERY_FAST)
@@ -275,6 +276,31 @@ static bool output_tail_probe(struct tcb *t, ns_t now, struct tcp_out *out)
     return true;
 }
 
+/* RFC 4821 7.5: new data in one segment larger than any before. */
+static bool output_mtu_probe(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+    uint32_t pipe = recovery_pipe(t), room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    uint32_t len = mtu_probe_due(t, avail, usable_window(t), room);
+    if (len == 0 || pace_room(t, len, now) == 0)
+        return false;
+    mtu_probe_sent(t, len);
+    send_new(t, now, len, false, out);
+    out->mss = (uint16_t)len; /* whole: 8899-03, DF is set */
+    cwnd_used(t);
+    pace_sent(t, len, now);
+    timers_start_rexmt(t, now);
+    return true;
+}
+
+/* What leaves before all else. */
+static bool output_probes(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    if (t->rack.tlp_now && output_tail_probe(t, now, out))
+        return true;
+    return t->rack.mtu_due && output_mtu_probe(t, now, out);
+}
+
 /* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
 static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
@@ -304,7 +330,7 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
     if (t->state != TCP_TIME_WAIT) {
-        if (t->rack.tlp_now && output_tail_probe(t, now, out))
+        if (UT_UNLIKELY(t->rack.tlp_now || t->rack.mtu_due) && output_probes(t, now, out))
             return true;
         if (output_again(t, now, limit, out) || output_new(t, now, limit, out))
             return true;

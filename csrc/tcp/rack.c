@@ -191,6 +191,18 @@ static void give_up_from(struct tcp_trouble *o, uint64_t end)
     o->fack = u64_min(o->fack, from);
 }
 
+void rack_lose(struct tcb *t, const struct range *run)
+{
+    struct tcp_trouble *o = t->trouble;
+    struct range hole;
+    for (uint64_t at = run->lo; ranges_next_gap(&o->sacked, at, run->hi, &hole); at = hole.hi) {
+        if (ranges_add(&o->lost, hole.lo, hole.hi))
+            continue;
+        give_up_from(o, run->hi);
+        return;
+    }
+}
+
 void rack_on_rto(struct tcb *t, ns_t now)
 {
     struct tcp_trouble *o = t->trouble;

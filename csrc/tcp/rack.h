@@ -22,6 +22,8 @@ void rack_on_recovered(struct tcb *t);
 bool rack_detect(struct tcb *t, ns_t now);
 /* RFC 8985 6.3. */
 void rack_on_rto(struct tcb *t, ns_t now);
+/* What of `run` is not SACKed is to be sent again, though the network did not lose it. */
+void rack_lose(struct tcb *t, const struct range *run);
 /* RACK_update_reo_wnd() of RFC 8985 6.2 step 4: ns. */
 ns_t rack_reo_wnd(const struct tcb *t);
 /* Bytes that share a time of sending, within an eighth of the minimum RTT. */

@@ -7,6 +7,7 @@
 #include "tcp/recovery.h"
 
 #include "tcp/frto.h"
+#include "tcp/mtu.h"
 #include "tcp/nextseg.h"
 #include "tcp/prr.h"
 #include "tcp/rack.h"
@@ -92,6 +93,8 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
 
 static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
 {
+    if (t->rack.mtu_probe_out && mtu_lost_probe(t))
+        return;
     uint32_t was = t->sack_ok ? tcb_flight(t) + n->acked : tcb_flight(t);
     /* RFC 5681 3.2 (2) (MUST): FlightSize without what limited transmit added. */
     uint32_t flight = t->flight_at_dup != 0 ? t->flight_at_dup : tcb_flight(t);
@@ -129,6 +132,31 @@ static void leave_recovery(struct tcb *t, ns_t now)
     t->rexmt_now = false;
     prr_end(t);
     rack_on_recovered(t);
+    mtu_on_recovered(t);
+}
+
+void recovery_on_mtu(struct tcb *t, const struct range *run)
+{
+    if (run->lo >= run->hi)
+        return;
+    tlp_stop(t);
+    if (t->recovery_mode == RECOVERY_FAST && !t->rack_on)
+        leave_recovery(t, t->last_sent); /* by counting, the two cannot go on at once */
+    if (t->recovery_mode == RECOVERY_NONE) {
+        undo_end(t);
+        t->recovery_mode = RECOVERY_MTU;
+        t->had_recovery = true;
+        t->recovery_point = tcb_nxt_offset(t);
+        t->dup_acks = 0;
+        t->reno_sacked = 0;
+    }
+    if (t->rack_on && tcb_trouble(t) != NULL) {
+        rack_lose(t, run);
+    } else {
+        t->high_rxt = tcb_una_offset(t);
+        t->lost_below = run->hi;
+    }
+    t->rexmt_now = true;
 }
 
 /* -- ACKs ------------------------------------------------------------------------------------- */
@@ -164,6 +192,9 @@ static void count_duplicate(struct tcb *t)
 static void partial_ack(struct tcb *t, const struct tcp_news *n)
 {
     t->high_rxt = u64_max(t->high_rxt, tcb_una_offset(t));
+    /* What followed is in flight and would keep the rest of a segment that was cut waiting. */
+    if (t->recovery_mode == RECOVERY_MTU && t->high_rxt == tcb_una_offset(t))
+        t->rexmt_now = t->high_rxt < t->lost_below;
     if (t->recovery_mode != RECOVERY_FAST || t->sack_ok)
         return;
     /* RFC 6582 3.2 (3): the next hole is lost too; what the advance covered no longer counts as
@@ -178,7 +209,7 @@ static void go_on(struct tcb *t, const struct tcp_news *n, uint32_t delivered, b
 {
     if (n->acked > 0 && !t->rack_on)
         partial_ack(t, n);
-    else if (n->acked > 0 && t->recovery_mode == RECOVERY_RTO && t->trouble == NULL)
+    else if (n->acked > 0 && t->recovery_mode != RECOVERY_FAST && t->trouble == NULL)
         t->rexmt_now = true; /* no memory to know what is lost: one after the other */
     if (t->recovery_mode == RECOVERY_FAST)
         prr_on_ack(t, delivered, n->acked > 0 && !found);
@@ -207,6 +238,8 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *n)
         t->dup_acks = 0;
         t->flight_at_dup = 0;
         t->rexmt_now = false;
+        if (t->rack.mtu_probe_out)
+            mtu_on_ack(t);
     } else if (n->sacked || (n->duplicate && !t->sack_ok)) {
         count_duplicate(t);
     }

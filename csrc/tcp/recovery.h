@@ -35,6 +35,9 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *news);
 void recovery_on_rto(struct tcb *t, ns_t now);
 /* The reordering timer: RFC 8985 6.2 step 5. */
 void recovery_on_reorder(struct tcb *t, ns_t now);
+/* `run` was too large for the path: it is sent again, which is no sign of congestion and leaves the
+ * RTO as it is (RFC 1191 6.4, RFC 8201 5.4). Anything else in flight stays as it is. */
+void recovery_on_mtu(struct tcb *t, const struct range *run);
 /* An estimate of the bytes in the network: SetPipe() of RFC 6675 4 or what RACK knows; outside
  * recovery FlightSize, less what limited transmit (RFC 3042) lends. */
 uint32_t recovery_pipe(const struct tcb *t);

@@ -17,6 +17,7 @@ struct tcp_rtt {
     ns_t min_next, min_since; /* of the window that has begun, and when */
     ns_t timed_since;         /* when the timed segment left; TIME_NEVER = none is timed */
     seq32 timed_seq;          /* an ACK beyond this ends the measurement */
+    uint16_t timed_len;       /* the payload its first packet had; snd_mss when it was full */
     uint8_t backoff;          /* doublings in force */
     bool floor_is_of_variance;
 };

@@ -21,6 +21,8 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->path = start->path;
     t->rcv_mss = start->path.mss;
     t->snd_mss = start->path.default_mss;
+    t->mtu.path_mss = start->path.mss;
+    t->mtu.large_end = start->iss;
     t->seen_mss = start->path.default_mss;
     t->ts_offset = start->ts_offset;
     t->nodelay = p->nodelay;

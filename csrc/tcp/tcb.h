@@ -23,6 +23,7 @@
 #include "tcp/cc.h"
 #include "tcp/env.h"
 #include "tcp/keepalive.h"
+#include "tcp/mtu.h"
 #include "tcp/reasm.h"
 #include "tcp/resent.h"
 #include "tcp/rtt.h"
@@ -52,6 +53,7 @@ enum tcp_recovery_mode {
     RECOVERY_NONE,
     RECOVERY_FAST, /* RFC 6675 5, RFC 6582 3.2 */
     RECOVERY_RTO,  /* after a time-out, until recovery_point is passed */
+    RECOVERY_MTU,  /* what was too large for the path is sent again; mtu.h */
 };
 
 /* What only a connection with losses or reordering needs; from env->trouble. Offsets are stream
@@ -92,10 +94,11 @@ struct tcp_rack {
     seq32 tlp_end;     /* while tlp_out */
     uint8_t reo_wnd_mult, reo_wnd_persist;
     bool reordering_seen : 1, has_dsack_round : 1;
-    bool tlp_out : 1;     /* a probe is on its way: TLP.end_seq */
-    bool tlp_resent : 1;  /* TLP.is_retrans */
-    bool tlp_sampled : 1; /* the RTT was measured since the last probe */
-    bool tlp_now : 1;     /* a probe is due */
+    bool tlp_out : 1;                    /* a probe is on its way: TLP.end_seq */
+    bool tlp_resent : 1;                 /* TLP.is_retrans */
+    bool tlp_sampled : 1;                /* the RTT was measured since the last probe */
+    bool tlp_now : 1;                    /* a probe is due */
+    bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h; beside the others, so that one look tells all */
 };
 
 /* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
@@ -155,12 +158,12 @@ struct tcb {
     bool dsack_due : 1;      /* the next ACK reports [dsack_lo, dsack_hi) as a duplicate */
 
     uint8_t snd_wscale, rcv_wscale;
-    uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
-    uint16_t rcv_mss; /* what we announced */
-    struct tcp_path path;
+    uint16_t snd_mss;     /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
+    uint16_t rcv_mss;     /* what we announced */
+    struct tcp_path path; /* of the link */
+    struct tcp_mtu mtu;
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
-    uint8_t dup_acks;
-    uint8_t syn_tries;
+    uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
 
     /* RFC 9293 3.3.1, send */
@@ -205,8 +208,7 @@ struct tcb {
     ns_t last_sent;   /* for restart after idle */
     ns_t user_timeout;
     ns_t challenge_since;
-    uint32_t challenge_count;
-    uint32_t snd_lowat;
+    uint32_t challenge_count, snd_lowat;
     struct tcp_keepalive keepalive;
     uint32_t notsent_lowat; /* bytes that may wait unsent, about; 0: as many as there is room for */
 

@@ -4,6 +4,7 @@
  */
 #include "tcp/timeout.h"
 
+#include "tcp/mtu.h"
 #include "tcp/recovery.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
@@ -40,6 +41,10 @@ static bool rexmt_timeout(struct tcb *t, ns_t now)
         return false;
     }
     t->rtt.timed_since = TIME_NEVER;
+    if (t->state >= TCP_ESTABLISHED && mtu_on_rto(t)) {
+        timers_restart_rexmt(t, now); /* no back-off: the segment was too large, not lost */
+        return false;
+    }
     if (t->state < TCP_ESTABLISHED) {
         t->syn_queued = true;
         t->syn_retransmitted = true;

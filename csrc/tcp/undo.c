@@ -3,6 +3,7 @@
 #include "tcp/undo.h"
 
 #include "tcp/frto.h"
+#include "tcp/mtu.h"
 #include "tcp/options.h"
 #include "tcp/prr.h"
 
@@ -79,6 +80,7 @@ void undo_apply(struct tcb *t, const struct tcp_news *n)
     t->dup_acks = 0;
     t->flight_at_dup = 0;
     t->undos++;
+    mtu_undo(t);
     undo_end(t);
 }
 

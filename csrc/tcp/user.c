@@ -4,7 +4,7 @@
 #include "tcp/user.h"
 
 #include "tcp/half.h"
-#include "tcp/mss.h"
+#include "tcp/mtu.h"
 #include "tcp/options.h"
 #include "tcp/output.h"
 #include "tcp/steps.h"
@@ -26,7 +26,7 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(half->irs, 1);
     t->rcv_adv = seq_add(t->rcv_nxt, half->rcv_wnd);
     t->rcv_wnd = half->rcv_wnd;
-    t->snd_mss = mss_to_send(half->path, half->peer_mss);
+    mtu_agree(t, half->peer_mss);
     t->snd_wnd = t->max_snd_wnd = half->snd_wnd;
     t->snd_wl1 = half->irs;
     t->snd_wl2 = half->iss;

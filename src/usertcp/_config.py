@@ -84,6 +84,11 @@ class StackConfig:
     """Permit SACK, RFC 2018."""
     use_rack: bool | None = None
     """RACK-TLP where SACK is agreed, RFC 8985; else RFC 6675."""
+    path_mtu_discovery: bool | None = None
+    """Don't-fragment on IPv4 packets, RFC 1191 (the default); False: routers may fragment them."""
+    mtu_probing: int | None = None
+    """Find the path MTU without routers' reports, RFC 4821: 0 never, 1 after a black hole (the
+    default), 2 always."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
@@ -130,6 +135,8 @@ class StackConfig:
         for name in ("port_first", "port_last"):
             if not 1 <= result.get(name, 1) <= 65535:
                 raise ValueError(f"{name}: {result[name]} is not between 1 and 65535")
+        if result.get("mtu_probing", 0) > 2:
+            raise ValueError(f"mtu_probing: {result['mtu_probing']} is not between 0 and 2")
         for name in _RINGS:
             size = result.get(name, 1)
             if size & (size - 1) or size < 1:

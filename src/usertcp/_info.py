@@ -75,6 +75,8 @@ class ConnectionInfo:
     """The most data of one segment sent, bytes, options not counted (RFC 6691)."""
     rcv_mss: int
     """The MSS that was offered to the peer, bytes."""
+    pmtu: int
+    """Path MTU: bytes of an IP packet that the path carries, as far as is known (RFC 8201)."""
     snd_wscale: int
     """The peer's window scale, bits (RFC 7323 2)."""
     rcv_wscale: int

@@ -76,6 +76,7 @@ def _seconds(value: int) -> int:
     return _in_range(1, 32767)(value) * 1000  # the kernel's bounds
 
 
+_MTU_DISCOVER = EngineOption(StreamOption.MTU_DISCOVER, _in_range(0, 3), _same, 1)
 _TOS = EngineOption(StreamOption.DSCP, lambda v: (v & 0xFF) >> 2, lambda v: v << 2, 0)
 _HOPS = EngineOption(StreamOption.TTL, _set_hops, _same, 64)
 
@@ -86,6 +87,8 @@ TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
 BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
 REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
+PATH_MTU: tuple[Key, Key] = ((IPPROTO_IP, 14), (IPPROTO_IPV6, 24))
+"""IP_MTU and IPV6_MTU of linux/in.h."""
 REUSEPORT: Key = (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15))
 LINGER: Key = (SOL_SOCKET, socket.SO_LINGER)
 SNDBUF: Key = (SOL_SOCKET, socket.SO_SNDBUF)
@@ -115,6 +118,8 @@ ENGINE: dict[Key, EngineOption] = {
     ),
     (IPPROTO_IP, socket.IP_TOS): _TOS,
     (IPPROTO_IPV6, getattr(socket, "IPV6_TCLASS", 67)): _TOS,
+    (IPPROTO_IP, 10): _MTU_DISCOVER,  # IP_MTU_DISCOVER: linux/in.h; socket has no name for it
+    (IPPROTO_IPV6, 23): _MTU_DISCOVER,
     (IPPROTO_IP, socket.IP_TTL): _HOPS,
     (IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): _HOPS,
 }
@@ -177,6 +182,12 @@ def linger_of(value: "int | Buffer") -> tuple[int, int]:
         raise refuse(errno.EINVAL)
     on, seconds = _LINGER.unpack_from(raw)
     return int(on), int(seconds)
+
+
+def _path_mtu(info: ConnectionInfo | None) -> int:
+    if info is None or not info.pmtu:
+        raise refuse(errno.ENOTCONN)
+    return info.pmtu
 
 
 class Live(Protocol):
@@ -276,6 +287,8 @@ class Options:
             info = live.info()
             chosen = congestion_controls()[self.congestion or 0]
             raw = (info.congestion_control if info else chosen).encode().ljust(16, b"\0")
+        elif key in PATH_MTU:
+            raw = struct.pack("@i", _path_mtu(live.info()))
         else:
             raw = struct.pack("@i", self._get_int(live, key))
         if buflen is None:
@@ -359,7 +372,7 @@ def pack_tcp_info(info: ConnectionInfo | None) -> bytes:
         (info.snd_wscale & 15) | (info.rcv_wscale & 15) << 4, 0,
         _us(info.rto_ns), 0, mss, info.rcv_mss, unacked, sacked, 0, 0, 0,
         0, 0, 0, 0,  # when something was last sent or received
-        _u32(mss + 40 if mss else 0), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
+        _u32(info.pmtu), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
         _segments(info.ssthresh, mss), _segments(info.cwnd, mss), info.rcv_mss, 3,
         0, 0, _u32(info.retransmits),
         0, 2**64 - 1, info.bytes_acked, info.bytes_received,

@@ -66,9 +66,13 @@ class StreamOption(IntEnum):
     NOTSENT_LOWAT = 14
     """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
     bound."""
-    CONGESTION = 20
+    CONGESTION = 15
     """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
-    CORK = 32
+    MTU_DISCOVER = 16
+    """0: IPv4 packets may be fragmented; 1, the default: don't-fragment, and routers say what is
+    too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3: as 2, but what
+    they say is not believed."""
+    CORK = 17
     """1: only full segments leave, until it is 0 again or the stream ends; 2: and what is sent
     meanwhile asks for no PSH."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 V6ONLY: Key = (_options.IPV6, socket.IPV6_V6ONLY)
 _LINGER: Key = (SOL, socket.SO_LINGER)
 _CONGESTION: Key = (TCP, _options.TCP_CONGESTION)
+_PATH_MTU = ((_options.IP, _options.IP_MTU), (_options.IPV6, _options.IPV6_MTU))
 _WITHOUT_CONNECTION = {
     (TCP, socket.TCP_NODELAY): 1,
     (SOL, socket.SO_KEEPALIVE): 0,
@@ -26,6 +27,8 @@ _WITHOUT_CONNECTION = {
     (TCP, socket.TCP_KEEPCNT): 9,
     (SOL, socket.SO_SNDBUF): 0,
     (SOL, socket.SO_RCVBUF): 0,
+    (_options.IP, _options.IP_MTU_DISCOVER): 1,
+    (_options.IPV6, _options.IPV6_MTU_DISCOVER): 1,
     (_options.IP, socket.IP_TTL): 64,
     (_options.IPV6, socket.IPV6_UNICAST_HOPS): 64,
 }
@@ -116,6 +119,10 @@ def _number(sock: "SocketState", key: Key) -> int:
         return _error_of(sock)
     if key == (TCP, socket.TCP_MAXSEG):
         return sock.info().snd_mss
+    if key in _PATH_MTU:
+        if sock._remote is None:  # noqa: SLF001
+            raise OSError(errno.ENOTCONN, "a path is known of connections only")
+        return sock.info().pmtu
     if sock._remote is not None:  # noqa: SLF001
         end = sock.endpoint
         value = _options.get_engine(end.engine, end.handle, key)

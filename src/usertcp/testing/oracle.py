@@ -26,8 +26,11 @@ class OracleError(AssertionError):
     """The engine emitted something no correct engine emits."""
 
 
-def check_emitted(data: bytes, mtu: int) -> Packet:
-    """The packet, decoded. Checksums, lengths, flags and options are right, or OracleError."""
+def check_emitted(data: bytes, mtu: int, *, may_fragment: bool = False) -> Packet:
+    """The packet, decoded. Checksums, lengths, flags and options are right, or OracleError.
+
+    `may_fragment`: IPv4 packets may come without don't-fragment.
+    """
     try:
         packet = decode(data)
     except PacketError as exc:
@@ -38,7 +41,7 @@ def check_emitted(data: bytes, mtu: int) -> Packet:
         raise OracleError("packet with TTL 0")
     if isinstance(packet.body, Segment):
         wrong = _segment_faults(packet.body)
-        if packet.src.version == 4 and not packet.dont_fragment:
+        if packet.src.version == 4 and not (packet.dont_fragment or may_fragment):
             wrong.append("a TCP segment may be fragmented (RFC 1191)")
         if packet.tos & 3:
             wrong.append("an ECN codepoint, though ECN is not negotiated (RFC 3168 6.1.1)")
