@@ -224,7 +224,7 @@ void conn_abort(ut_stack *s, struct conn *c, int error, const char *call)
     struct trace_cause cause = {.call = call};
     if (c->tcb.state == TCP_CLOSED)
         return;
-    if (respond_abort(&c->tcb, &rst)) {
+    if (respond_abort(&c->tcb, s->now, &rst)) {
         egress_segment(s, &c->key, &rst, NULL);
         cause.seg = &rst;
     }

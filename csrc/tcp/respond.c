@@ -5,6 +5,7 @@
 #include "tcp/respond.h"
 
 #include "tcp/arrive.h"
+#include "tcp/options.h"
 
 void respond_rst(const struct tcp_seg *in, struct tcp_seg *out)
 {
@@ -19,7 +20,7 @@ void respond_rst(const struct tcp_seg *in, struct tcp_seg *out)
     }
 }
 
-bool respond_abort(const struct tcb *t, struct tcp_seg *out)
+bool respond_abort(const struct tcb *t, ns_t now, struct tcp_seg *out)
 {
     switch (t->state) {
     case TCP_SYN_RECEIVED:
@@ -32,5 +33,8 @@ bool respond_abort(const struct tcb *t, struct tcp_seg *out)
         return false; /* RFC 9293 3.10.5: the peer knows of nothing, or has closed as well */
     }
     *out = (struct tcp_seg){.flags = TCP_RST | TCP_ACK, .seq = t->snd_nxt, .ack = t->rcv_nxt};
+    if (t->ts_ok) /* RFC 7323 3.2: on resets as well */
+        out->opt = (struct tcp_opts){
+            .has_ts = true, .ts_val = options_ts_now(t->ts_offset, now), .ts_ecr = t->ts_recent};
     return true;
 }

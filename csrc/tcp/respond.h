@@ -12,6 +12,6 @@
 void respond_rst(const struct tcp_seg *in, struct tcp_seg *out);
 /* The RST of an ABORT in this state; false: none is due (SYN-SENT, CLOSED, TIME-WAIT ...). Ports
  * are the caller's to fill. */
-bool respond_abort(const struct tcb *t, struct tcp_seg *out);
+bool respond_abort(const struct tcb *t, ns_t now, struct tcp_seg *out);
 
 #endif

@@ -14,11 +14,17 @@ uint8_t window_scale_for(uint32_t bytes)
     return shift;
 }
 
+/* The largest window that the field can say: RFC 7323 2.2, or RFC 9293 3.1 without scaling. */
+static uint32_t window_sayable(const struct tcb *t)
+{
+    return UINT32_C(65535) << (t->wscale_ok ? t->rcv_wscale : 0);
+}
+
 /* How far the offered edge could move right now. */
 static uint32_t window_growth(const struct tcb *t)
 {
     uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
-    uint32_t room = reasm_window(&t->reasm);
+    uint32_t room = u32_min(reasm_window(&t->reasm), window_sayable(t));
     return room > offered ? room - offered : 0;
 }
 
@@ -64,8 +70,8 @@ bool window_update_is_due(const struct tcb *t)
     if (growth < silly_threshold(t))
         return false;
     /* A peer with room left hears of more with the ACKs it gets anyway. */
-    return growth >= t->reasm.limit / 2 ||
-           seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, t->reasm.limit / 2);
+    uint32_t half = u32_min(t->reasm.limit, window_sayable(t)) / 2;
+    return growth >= half || seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, half);
 }
 
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
