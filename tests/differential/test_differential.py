@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from differential import compare
-from differential.compare import Difference, Duel, Voice, explained, joined, may_become
+from differential.compare import Difference, Duel, explained
 from differential.program import Call, Program, Send, generate
 from differential.subjects import ESSENTIAL, Kernel, Ours
+from differential.voice import PEER_ISN, Voice, joined, may_become
 from support.netns import in_namespace
 from usertcp.testing.packets import ACK, FIN, RST, SYN, Options, Segment, decode
 
@@ -150,7 +151,7 @@ def test_data_in_one_go_is_one_run():
 
 
 def heard(voice: Voice, **fields: object) -> str | None:
-    segment = Segment(sport=80, dport=9, **({"flags": ACK, "ack": compare.PEER_ISN} | fields))
+    segment = Segment(sport=80, dport=9, **({"flags": ACK, "ack": PEER_ISN} | fields))
     return voice.hears(decode(voice.packet(segment)))
 
 
