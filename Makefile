@@ -102,7 +102,7 @@ docs: $(VENV)/.dev $(VENV)/.ext ## the documentation as a site in build/site
 # -- for developers -------------------------------------------------------------------------------
 
 .PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions wheel wheels
-.PHONY: differential foreign test-all-pythons clean
+.PHONY: differential foreign packetdrill packetdrill-adapter test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
 
@@ -193,7 +193,20 @@ fuzz: ## every fuzz target for TIME seconds (TIME=30)
 differential: build ## the same programs into the engine and into this machine's kernel (SEEDS=500)
 	@SEEDS=$(or $(SEEDS),500) $(PY) -m pytest -n $(JOBS) --dist worksteal -q tests/differential $(ARGS)
 
-# Sources come from PyPI; all of it is in build/foreign. Needs namespaces and /dev/net/tun.
+# Our engine behind packetdrill's table of functions: tests/conformance/packetdrill/README.md.
+DOOR := build/packetdrill
+DOOR_SOURCES := $(wildcard tests/conformance/packetdrill/*.c)
+DOOR_FLAGS := $(C_WARN) -fPIC -O1 -g -DUT_CHECKS=1 -fvisibility=hidden
+packetdrill-adapter: $(DOOR)/adapter.so ## our engine as packetdrill loads it, in build/packetdrill
+$(DOOR)/adapter.so: $(DOOR_SOURCES) $(wildcard tests/conformance/packetdrill/*.h) $(C_INPUTS)
+	@mkdir -p $(@D)
+	@gcc $(DOOR_FLAGS) -shared -o $@ $(DOOR_SOURCES) $(filter-out csrc/api/whitebox%,$(C_SOURCES)) -ldl
+
+# PACKETDRILL is the program, SCRIPTS a folder of scripts; neither is part of the project.
+packetdrill: $(DOOR)/adapter.so $(VENV)/.test ## scripts through it (PACKETDRILL=/path SCRIPTS=/path ARGS=-v)
+	@$(PY) tests/conformance/packetdrill/run.py --packetdrill '$(PACKETDRILL)' --scripts '$(SCRIPTS)' $(ARGS)
+
+# Nightly (.ci/nightly). Sources come from PyPI and GitHub, into build/foreign. Needs namespaces, nft.
 foreign: $(VENV)/.run $(VENV)/.ext ## other projects' tests over our sockets, and the kernel's
 	@$(PY) tools/foreign_suites.py $(ARGS)
 

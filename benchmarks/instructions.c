@@ -17,7 +17,7 @@ static uint64_t receive_all(struct peer *p, ut_handle h)
         int64_t got = ut_recv(p->stack, h, buffer, sizeof buffer, sizeof buffer, &lent, p->now);
         if (got < 0) return total;
         if (got == 0) {
-            REQUIRE(lent.len > 0 && ut_recv_done(p->stack, h, lent.len, p->now) == 0);
+            REQUIRE(lent.len > 0 && ut_recv_done(p->stack, h, lent.len, p->now) >= 0);
             got = (int64_t)lent.len;
         }
         total += (uint64_t)got;

@@ -43,16 +43,16 @@ def _is_ahead(row: dict[str, Any]) -> bool:
 def bench(document: dict[str, Any]) -> str:
     """The rows where both ends are ours, and the machine they were measured on."""
     lines = [
-        "| workload | loop | kernel TCP | usertcp | ratio | CPU per work |",
-        "|---|---|---:|---:|---:|---:|",
+        "| workload | surface | loop | kernel TCP | usertcp | ratio | CPU per work |",
+        "|---|---|---|---:|---:|---:|---:|",
     ]
     rows = [row for row in document["rows"] if row["cell"] == "ours-ours"]
     for row in sorted(rows, key=lambda row: list(NAMES).index(row["workload"])):
         ratio = f"{row['ratio']:.2f}"
         lines.append(
-            f"| {NAMES[row['workload']]} | {row['loop']} | {_cell(row, 'kernel')} "
-            f"| {_cell(row, 'usertcp')} | {f'**{ratio}**' if _is_ahead(row) else ratio} "
-            f"| {row['cpu_per_work_ratio']:.2f} |"
+            f"| {NAMES[row['workload']]} | {row['surface']} | {row['loop']} "
+            f"| {_cell(row, 'kernel')} | {_cell(row, 'usertcp')} "
+            f"| {f'**{ratio}**' if _is_ahead(row) else ratio} | {row['cpu_per_work_ratio']:.2f} |"
         )
     it = document["machine"]
     facts = (

@@ -1,220 +1,97 @@
 """Other projects' test suites over our sockets, and over the kernel's in the same run.
 
-    make foreign                # all of them
-    make foreign ARGS=anyio     # one; ARGS="anyio --only ours --pytest='-x --tb=long'"
+    make foreign                            # all of them
+    make foreign ARGS="--suite trio"        # one; more: --suite trio --suite aiohttp
+    make foreign ARGS="--suite aiohttp --only ours --pytest='-x --tb=long'"
 
-Sources come from PyPI's source distributions, into build/foreign; so do an environment and the
-results, `results.json`. tests/foreign/expected.txt tells which tests do not apply or fail, and why.
-Fails when a test fails or passes against that list.
+Sources come from PyPI's source distributions (websockets' from its repository, by git), into
+build/foreign; so do an environment and all details, `results.json`. tests/foreign/expected.txt
+tells which tests do not apply or fail over our sockets, and why. Fails when a test fails that is
+not listed, or is not run, or passes against that list, or when our stacks had no connections. A
+run of all suites that passes writes tests/foreign/results.json and the tables in README.md and
+docs/foreign.md.
 """
 
 import argparse
 import json
-import os
-import re
-import subprocess
+import signal
 import sys
-import tarfile
-import xml.etree.ElementTree as ET
-from collections import Counter
-from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
-from typing import Literal
+import time
+from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[1]
-BUILT = ROOT / "build/foreign"
-VENV = BUILT / "venv-{}.{}".format(*sys.version_info)
-PYTHON = VENV / "bin/python"
-sys.path.insert(0, str(ROOT / "tests"))
+from foreign_runs import Mode, Outcome, Runner, StuckError
+from foreign_sources import BUILT, ROOT, MissingSourceError, environment
 
-from foreign.patterns import MARK, matches  # noqa: E402
+from foreign import tables
+from foreign.expectations import Expectation, expectations
+from foreign.suites import SUITES, Suite
 
-REQUIRES = (
-    *("anyio==4.16.0", "trio==0.35.0", "uvloop>=0.22.1", "cffi>=2.0", "click>=8.1", "rich>=13"),
-    *("pyroute2>=0.7.12", "pytest>=9", "pytest-mock>=3.14", "pytest-timeout>=2.4"),
-    *("blockbuster>=1.5.29", "psutil>=5.9", "trustme>=1.0", "truststore>=0.9.1", "pyopenssl>=24"),
-)
-TRIO_FILES = """
-    highlevel_socket highlevel_open_tcp_stream highlevel_open_tcp_listeners highlevel_ssl_helpers
-    highlevel_serve_listeners highlevel_generic socket ssl fakenet testing
-""".split()
+LONGEST_OF_ALL = 1800
+"""Seconds after which no further suite is begun."""
+STAYING = 0.2
+"""The share of the kernel's connections that may stay on it: of blocking sockets in threads."""
+MODES: tuple[Mode, ...] = ("kernel", "ours", "alone")
+Outcomes = dict[Mode, Outcome]
 
-Mode = Literal["ours", "kernel"]
+# -- judging ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Suite:
-    name: str
-    network: str
-    """What tools/foreign_network.py makes for our side."""
-    plugin: str
-    arguments: tuple[str, ...]
-    source: str = ""
-    """The source distribution that has the tests, NAME==VERSION; they run in its directory."""
-
-
-ANYIO = ("-o", "timeout=30", "-o", "addopts=", "-p", "pytest_mock", "-p", "anyio")
-SUITES = (
-    Suite(
-        "anyio",
-        "tun",
-        "foreign.anyio_plugin",
-        ("tests/test_sockets.py", "-k", "TestTCPStream or TestTCPListener", *ANYIO),
-        "anyio==4.16.0",
-    ),
-    Suite(
-        "trio",
-        "loopback",
-        "foreign.trio_plugin",
-        (
-            *("--pyargs", *(f"trio._tests.test_{name}" for name in TRIO_FILES)),
-            *("-p", "trio._tests.pytest_plugin", "--run-slow", "-o", "timeout=60"),
-        ),
-    ),
-)
-
-
-@dataclass
-class Outcome:
-    tests: dict[str, str] = field(default_factory=dict)
-    """By id: passed, failed, skipped or inapplicable."""
-    made: str = ""
-    """What the plugin counted: it tells whether our sockets were used at all."""
-    seconds: float = 0.0
-
-    def count(self, verdict: str) -> int:
-        return Counter(self.tests.values())[verdict]
-
-
-@dataclass(frozen=True)
-class Expectation:
-    suite: str
-    verdict: str
-    pattern: str
-    reason: str
-
-
-def expectations() -> list[Expectation]:
-    found = []
-    for line in (ROOT / "tests/foreign/expected.txt").read_text().splitlines():
-        if line.strip() and not line.startswith("#"):
-            suite, verdict, pattern, reason = (part.strip() for part in line.split("|", 3))
-            if verdict not in ("inapplicable", "fails", "kernel"):
-                raise ValueError(f"expected.txt: {verdict!r} in {line!r}")
-            found.append(Expectation(suite, verdict, pattern, reason))
-    return found
-
-
-# -- set-up ----------------------------------------------------------------------------------------
-
-
-def pip(python: Path | str, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"foreign: pip {arguments[0]} failed\n{done.stderr}")
-
-
-def environment() -> None:
-    BUILT.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = VENV / ".made", sha256(repr((sys.version, REQUIRES)).encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    print(f"foreign: making {VENV.relative_to(ROOT)}", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip(PYTHON, "install", *REQUIRES)
-    stamp.write_text(wanted)
-
-
-def source(requirement: str) -> Path:
-    """The unpacked source distribution."""
-    name = requirement.replace("==", "-")
-    if not (BUILT / name).exists():
-        print(f"foreign: fetching {name}", file=sys.stderr, flush=True)
-        fetched = BUILT / "sdists"
-        pip(
-            *(PYTHON, "download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"),
-            *("--dest", str(fetched), requirement),
-        )
-        with tarfile.open(fetched / f"{name}.tar.gz") as archive:
-            archive.extractall(BUILT, filter="data")
-    return BUILT / name
-
-
-# -- running ---------------------------------------------------------------------------------------
-
-
-def run(suite: Suite, mode: Mode, expected: list[Expectation], extra: list[str]) -> Outcome:
-    ours = mode == "ours"
-    report = BUILT / f"{suite.name}-{mode}.xml"
-    report.unlink(missing_ok=True)
-    network = suite.network if ours else "loopback"
-    command = [
-        *(str(PYTHON), str(ROOT / "tools/foreign_network.py"), network),
-        *(str(BUILT / f"{suite.name}-{mode}.hosts"), str(PYTHON), "-m", "pytest", "-q"),
-        *suite.arguments,
-        *("-p", "foreign.selection", "-p", "no:cacheprovider", f"--junitxml={report}"),
-        *("--tb=short", "-rfE", *(("-p", suite.plugin) if ours else ()), *extra),
-    ]
-    left_out = "\n".join(
-        f"{e.pattern}\t{e.reason}"
-        for e in expected
-        if e.suite == suite.name and e.verdict == "inapplicable" and ours
-    )
-    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
-    done = subprocess.run(
-        command, cwd=source(suite.source) if suite.source else BUILT, check=False, text=True,
-        env={**os.environ, "PYTHONPATH": paths, "FOREIGN_INAPPLICABLE": left_out},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
-    )  # fmt: skip
-    (BUILT / f"{suite.name}-{mode}.log").write_text(done.stdout)
-    if not report.exists():
-        raise SystemExit(f"foreign: {suite.name} on {mode} gave no report\n{done.stdout[-4000:]}")
-    return read(report, done.stdout)
-
-
-def read(report: Path, said: str) -> Outcome:
-    made = re.search(r"^usertcp (?:made|sockets): (.*)", said, re.MULTILINE)
-    outcome = Outcome(made=made[1] if made else "")
-    for case in ET.parse(report).iter("testcase"):
-        where, name = case.get("classname", ""), case.get("name", "")
-        parts = where.split(".")
-        first = next((n for n, part in enumerate(parts) if part.startswith("test_")), 0)
-        test = "::".join([*parts[first:], name])
-        skipped = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
-            verdict = "failed"
-        elif skipped is not None:
-            inapplicable = MARK in skipped.get("message", "")
-            verdict = "inapplicable" if inapplicable else "skipped"
-        else:
-            verdict = "passed"
-        if outcome.tests.get(test) != "failed":  # an error at the end of a test that passed
-            outcome.tests[test] = verdict
-        outcome.seconds += float(case.get("time", 0))
-    return outcome
-
-
-def complaints(suite: str, mode: Mode, got: Outcome, expected: list[Expectation]) -> list[str]:
+def complaints(suite: Suite, got: Outcomes, expected: list[Expectation]) -> Iterator[str]:
     """What is not as the list says."""
-    wrong = []
-    mine = [e for e in expected if e.suite == suite]
-    fails = [e for e in mine if e.verdict == ("fails" if mode == "ours" else "kernel")]
-    for test, verdict in got.tests.items():
-        allowed = any(matches(e.pattern, test) for e in fails)
-        if verdict == "failed" and not allowed:
-            wrong.append(f"{suite} on {mode}: {test} failed")
-        elif verdict == "passed" and allowed:
-            wrong.append(f"{suite} on {mode}: {test} passed, which expected.txt denies")
-    if (mode == "ours") != bool(got.made and "0" not in re.findall(r"\d+", got.made)):
-        wrong.append(f"{suite} on {mode}: usertcp made {got.made or 'nothing'}")
-    wrong += [
-        f"expected.txt: {e.pattern} is no test of {suite}"
-        for e in mine
-        if not any(matches(e.pattern, test) for test in got.tests)
-    ]
-    return wrong
+    if "ours" not in got:
+        return
+    ours, kernel = got["ours"], got.get("kernel")
+    mine = [e for e in expected if e.suite == suite.name]
+    for test, verdict in ours.tests.items():
+        why = complaint(verdict, kernel.tests.get(test) if kernel else None, mine, test)
+        if why:
+            yield f"{suite.name}: {test} {why}"
+    if kernel is not None:
+        passed = {test for test, verdict in kernel.tests.items() if verdict == "passed"}
+        for test in sorted(passed - set(ours.tests)):
+            yield f"{suite.name}: {test} was not run"
+    yield from by_connections(suite, ours, kernel)
+    for test, verdict in got.get("alone", Outcome()).tests.items():
+        if verdict == "passed" and test in got["alone"].on_stacks:
+            yield f"{suite.name}: {test} is listed as inapplicable, and passed over a stack"
+    for e in mine:
+        if not any(e.is_of(test) for test in ours.tests):
+            yield f"expected.txt: {e.pattern} is no test of {suite.name}"
+
+
+def complaint(
+    verdict: str, on_kernel: str | None, mine: list[Expectation], test: str
+) -> str | None:
+    """Of one test; `on_kernel` is None where that was not run."""
+    fails = any(e.allows("fails", test) for e in mine)
+    everywhere = any(e.allows("fails-everywhere", test) for e in mine)
+    if verdict == "failed" and not (fails or everywhere):
+        return "failed" + (", over the kernel's, too" if on_kernel == "failed" else "")
+    if verdict == "failed" and everywhere and on_kernel == "passed":
+        return "failed over ours alone, against the list"
+    if verdict == "failed" and fails and on_kernel == "failed":
+        return "failed over the kernel's, too, against the list"
+    if verdict == "passed" and (fails or everywhere):
+        return "passed, against the list"
+    if verdict in ("skipped", "inapplicable") and on_kernel not in (None, "passed", verdict):
+        return f"is {verdict}, and {on_kernel} over the kernel's"
+    if verdict == "skipped" and on_kernel == "passed":
+        return "was skipped, which passes over the kernel's"
+    return None
+
+
+def by_connections(suite: Suite, ours: Outcome, kernel: Outcome | None) -> Iterator[str]:
+    """Tests may not pass because they stayed on the kernel."""
+    made = ours.counts["opened"] + ours.counts["accepted"]
+    if not made or not ours.counts["listeners"] or not ours.on_stacks:
+        yield f"{suite.name}: our stacks made no connection or no listener: {dict(ours.counts)}"
+    if (
+        suite.network == "cable" or kernel is None
+    ):  # a cable: the kernel is at the other end of each
+        return
+    stayed, all_of_them = ours.counts["kernel opened"], kernel.counts["kernel opened"]
+    if stayed > all_of_them * STAYING:
+        yield f"{suite.name}: {stayed} of {all_of_them} connections stayed on the kernel"
 
 
 # -- telling ---------------------------------------------------------------------------------------
@@ -222,22 +99,30 @@ def complaints(suite: str, mode: Mode, got: Outcome, expected: list[Expectation]
 COLUMNS = ("passed", "failed", "inapplicable", "skipped")
 
 
-def table(results: dict[str, dict[str, Outcome]]) -> str:
-    lines = [f"{'suite':8}{'on':8}" + "".join(f"{c:>14}" for c in COLUMNS) + f"{'seconds':>10}"]
+def screen(results: dict[str, Outcomes]) -> str:
+    """Outcomes, and connections: of the kernel in each run, of our stacks in ours."""
+    titles = ("suite", "on", "passed", "failed", "inappl.", "skipped", "on stacks", "opened",
+              "accepted", "listeners", "kernel's", "seconds")  # fmt: skip
+    rows: list[tuple[object, ...]] = [titles]
     for suite, outcomes in results.items():
         for mode, got in outcomes.items():
-            counts = "".join(f"{got.count(c):>14}" for c in COLUMNS)
-            lines.append(f"{suite:8}{mode:8}{counts}{got.seconds:>10.1f}")
-    return "\n".join(lines)
+            counts = [got.count(c) for c in COLUMNS]
+            own = [got.counts[c] for c in ("opened", "accepted", "listeners", "kernel opened")]
+            rows.append((suite, mode, *counts, len(got.on_stacks), *own, f"{got.seconds:.1f}"))
+    return "\n".join(
+        f"{row[0]:20}{row[1]:8}" + "".join(f"{c:>10}" for c in row[2:]) for row in rows
+    )
 
 
-def as_json(results: dict[str, dict[str, Outcome]], wrong: list[str]) -> str:
+def details(results: dict[str, Outcomes], wrong: list[str]) -> str:
     suites = {
         suite: {
             mode: {
                 **{c: got.count(c) for c in COLUMNS},
+                "on_stacks": len(got.on_stacks),
                 "seconds": round(got.seconds, 1),
-                "made": got.made,
+                "connections": dict(got.counts),
+                "passed_when_run_again": got.again,
                 "not_passed": {t: v for t, v in sorted(got.tests.items()) if v != "passed"},
             }
             for mode, got in outcomes.items()
@@ -247,36 +132,94 @@ def as_json(results: dict[str, dict[str, Outcome]], wrong: list[str]) -> str:
     return json.dumps({"suites": suites, "unexpected": wrong}, indent=2) + "\n"
 
 
+def result(suite: Suite, got: Outcomes, expected: list[Expectation]) -> tables.Result:
+    """The figures of the checked-in table."""
+    ours, kernel = got["ours"], got["kernel"]
+    figures: tables.Result = {
+        mode: {c: got[mode].count(c) for c in COLUMNS} for mode in ("kernel", "ours")
+    }
+    figures["listed"] = [
+        {
+            "tests": sum(e.is_of(test) for test in ours.tests),
+            "pattern": e.pattern, "verdict": e.verdict, "reason": e.reason,
+        }
+        for e in expected if e.suite == suite.name
+    ]  # fmt: skip
+    figures["on_stacks"] = len(ours.on_stacks)
+    figures["connections"] = {
+        **{c: ours.counts[c] for c in ("opened", "accepted", "kernel opened")},
+        "on kernel": kernel.counts["kernel opened"],
+    }
+    return figures
+
+
+# -- the whole -------------------------------------------------------------------------------------
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="of anyio, trio")
-    parser.add_argument("--only", choices=("ours", "kernel"))
+    names = [suite.name for suite in SUITES]
+    parser.add_argument("--suite", action="append", choices=names, help="this one (repeatable)")
+    parser.add_argument("--only", choices=MODES)
     parser.add_argument("--pytest", default="", help="more arguments for pytest")
+    parser.add_argument("--python", default="", help="an interpreter (else the newest there is)")
     return parser.parse_args()
 
 
-def main() -> int:
-    args = arguments()
-    if unknown := set(args.suites) - {suite.name for suite in SUITES}:
-        raise SystemExit(f"foreign: no suite {', '.join(sorted(unknown))}")
-    environment()
-    expected = expectations()
-    results: dict[str, dict[str, Outcome]] = {}
-    wrong: list[str] = []
-    modes: tuple[Mode, ...] = (args.only,) if args.only else ("ours", "kernel")
-    for suite in SUITES:
-        if args.suites and suite.name not in args.suites:
+def run_modes(
+    runner: Runner, suite: Suite, modes: tuple[Mode, ...], end: float
+) -> Iterator[tuple[Mode, Outcome]]:
+    listed = any((e.suite, e.verdict) == (suite.name, "inapplicable") for e in runner.expected)
+    for mode in modes:
+        if mode == "alone" and not listed:
             continue
-        for mode in modes:
-            got = run(suite, mode, expected, args.pytest.split())
-            results.setdefault(suite.name, {})[mode] = got
-            wrong += complaints(suite.name, mode, got, expected)
-            made = f" (usertcp made: {got.made})" if got.made else ""
-            print(f"foreign: {suite.name} on {mode} is done{made}", file=sys.stderr, flush=True)
-    wrong = list(dict.fromkeys(wrong))
-    print(table(results))
-    (BUILT / "results.json").write_text(as_json(results, wrong))
+        if time.monotonic() > end:
+            raise StuckError(f"{mode}: not begun, after {LONGEST_OF_ALL} s")
+        got = runner.run(suite, mode)
+        again = f", {len(got.again)} only when run again" if got.again else ""
+        told = f"{got.count('passed')} passed, {got.count('failed')} failed{again}"
+        print(f"foreign: {suite.name} on {mode}: {told}", file=sys.stderr, flush=True)
+        yield mode, got
+
+
+def run_all(
+    runner: Runner, suites: list[Suite], modes: tuple[Mode, ...]
+) -> tuple[dict[str, Outcomes], list[str]]:
+    results: dict[str, Outcomes] = {}
+    wrong, end = [], time.monotonic() + LONGEST_OF_ALL
+    for suite in suites:
+        outcomes = results[suite.name] = {}
+        try:
+            outcomes.update(run_modes(runner, suite, modes, end))  # those before a failure stay
+        except (MissingSourceError, StuckError) as exc:
+            wrong.append(f"{suite.name}: {exc}")
+            print(f"foreign: {wrong[-1]}", file=sys.stderr, flush=True)
+        wrong += complaints(suite, outcomes, runner.expected)
+    return results, wrong
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception: suites end with us
+    args = arguments()
+    try:
+        python, version = environment(args.python)
+    except MissingSourceError as exc:
+        raise SystemExit(f"foreign: {exc}") from None
+    expected = expectations({suite.name for suite in SUITES}, version)
+    runner = Runner(python, expected, args.pytest.split())
+    suites = [suite for suite in SUITES if not args.suite or suite.name in args.suite]
+    results, wrong = run_all(runner, suites, (args.only,) if args.only else MODES)
+    print(screen(results))
+    (BUILT / "results.json").write_text(details(results, wrong))
+    for name, outcomes in results.items():
+        for mode, got in outcomes.items():
+            for test in got.again:
+                print(f"{name} on {mode}: {test} passed only when run again")
     print("\n".join(wrong), end="\n" if wrong else "")
+    if not (wrong or args.suite or args.only or args.pytest):
+        figures = {s.name: result(s, results[s.name], expected) for s in suites}
+        if tables.record(version[:2], figures):
+            print(f"foreign: new figures in {tables.RESULTS.relative_to(ROOT)} and the tables")
     return 1 if wrong else 0
 
 

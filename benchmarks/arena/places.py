@@ -117,7 +117,7 @@ class Worker:
             "stdout": subprocess.PIPE,
             "cwd": Path(__file__).resolve().parent.parent,
         }
-        self._name = f"{spec.role} ({spec.loop}, {spec.link or 'kernel'})"
+        self._name = f"{spec.role} ({spec.surface}, {spec.loop}, {spec.link or 'kernel'})"
         popen = namespace.popen if namespace else subprocess.Popen
         self._process: subprocess.Popen[bytes] = popen(command, **options)
         self._answer("started", START_TIMEOUT)
@@ -169,10 +169,11 @@ def _read_line(pipe: IO[bytes] | None, timeout: float) -> bytes:
 
 
 class Pairing:
-    """Client on CPU 0 and server on CPU 1, both on `loop`, for one cell."""
+    """Client on CPU 0 and server on CPU 1, both through `surface` on `loop`, for one cell."""
 
-    def __init__(self, cell: Cell, loop: str, servers: netns.Namespace) -> None:
+    def __init__(self, cell: Cell, surface: str, loop: str, servers: netns.Namespace) -> None:
         self.cell = cell
+        self._surface = surface
         self._workers: list[Worker] = []
         try:
             self._server = self._start("server", loop, servers)
@@ -188,6 +189,7 @@ class Pairing:
         mac = f"02:00:00:08:{self.cell.subnet:02}:0{2 - client}"
         spec = Spec(
             role=role,
+            surface=self._surface,
             loop=loop,
             cpu=0 if client else 1,
             link=f"packet:{device}?mac={mac}" if ours else "",

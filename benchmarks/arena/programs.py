@@ -1,14 +1,15 @@
-"""The measured programs: plain AnyIO, with nothing in them that knows which TCP they run on.
+"""The measured programs over streams, with nothing in them that knows which TCP they run on.
 
 `net` is the module that `connect_tcp` and `create_tcp_listener` come from: `anyio` (kernel TCP) or
-`usertcp`. That import is the whole difference between the two sides of a comparison.
+`usertcp`, whose import is then the whole difference between the two sides of a comparison; or
+`arena.trio_net`, trio's own sockets. The same programs as protocols: arena.protocols.
 """
 
 import gc
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ CONNECTIONS = 64
 MOST = 2_000_000
 """Repetitions at most, whatever the clock says."""
 
-_COUNT = struct.Struct("!QQQ")
+COUNT = struct.Struct("!QQQ")
 Net = Any
 
 
@@ -55,13 +56,24 @@ class Outcome:
     extra: dict[str, float] = field(default_factory=dict)
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
 class Window:
     """The measured part of a run: no garbage collection, and the machine's CPU time."""
 
     def __enter__(self) -> Self:
-        gc.collect()
-        gc.freeze()
-        gc.disable()
+        self._quiet = without_collection()
+        self._quiet.__enter__()
         self._before: CpuTimes = cpu_times()
         self.begun = time.perf_counter()
         return self
@@ -70,8 +82,7 @@ class Window:
         self.wall = time.perf_counter() - self.begun
         spent = cpu_times() - self._before
         self.busy, self.steal = spent.busy, spent.steal
-        gc.enable()
-        gc.unfreeze()
+        self._quiet.__exit__(None, None, None)
 
     def outcome(self, value: float, repetitions: int, **extra: float) -> Outcome:
         return Outcome(value, repetitions, self.wall, self.busy, self.steal, extra)
@@ -95,8 +106,8 @@ async def _round_trip(stream: ByteStream) -> None:
 async def _echo(stream: ByteStream) -> None:
     async with stream:
         try:
-            while True:
-                await stream.send(await stream.receive(BULK_RECEIVE))
+            while data := await stream.receive(BULK_RECEIVE):  # trio's end is an empty piece
+                await stream.send(data)
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             pass
 
@@ -108,13 +119,14 @@ async def _sink(stream: ByteStream, warm_up: float) -> None:
         mark_at = time.perf_counter_ns() + int(warm_up * 1e9)
         marked = marked_at = 0
         try:
-            while True:
-                total += len(await stream.receive(BULK_RECEIVE))
+            while data := await stream.receive(BULK_RECEIVE):
+                total += len(data)
                 if not marked_at and (now := time.perf_counter_ns()) >= mark_at:
                     marked, marked_at = total, now
         except anyio.EndOfStream:
-            elapsed = time.perf_counter_ns() - marked_at
-        await stream.send(_COUNT.pack(total, total - marked, elapsed))
+            pass
+        elapsed = time.perf_counter_ns() - marked_at
+        await stream.send(COUNT.pack(total, total - marked, elapsed))
 
 
 @asynccontextmanager
@@ -125,17 +137,11 @@ async def serving(net: Net, job: Job) -> AsyncIterator[None]:
         await _sink(stream, job.warm_up)
 
     listener = await net.create_tcp_listener(local_host=job.host, local_port=job.port)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
+    with without_collection():
         async with listener, anyio.create_task_group() as group:
             group.start_soon(listener.serve, sink if job.workload == "bulk" else _echo)
             yield
             group.cancel_scope.cancel()
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 # -- clients ------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ async def bulk(net: Net, job: Job) -> Outcome:
         with Window() as window:
             more = await _repeat(lambda: stream.send(payload), job.seconds)
         await stream.send_eof()
-        total, counted, ns = _COUNT.unpack(await _receive_exactly(stream, _COUNT.size))
+        total, counted, ns = COUNT.unpack(await _receive_exactly(stream, COUNT.size))
         if total != (sent + more) * BULK_SEND:
             raise RuntimeError(f"{(sent + more) * BULK_SEND} bytes sent, {total} arrived")
     return window.outcome(counted * 8 / ns, more, bytes=float(counted))
@@ -228,6 +234,12 @@ CLIENTS: dict[str, Callable[[Net, Job], Awaitable[Outcome]]] = {
     "connect": connect,
     "conns64": conns64,
 }
+
+
+async def measure(net: Net, job: Job) -> Outcome:
+    return await CLIENTS[job.workload](net, job)
+
+
 UNITS = {
     "bulk": "Gb/s",
     "pingpong": "us, p50 (lower is better)",

@@ -21,15 +21,17 @@ def _per_unit(workload: str, outcome: Outcome) -> float:
 
 
 def make_row(
-    workload: str, loop: str, cell: str, kernel: Sequence[Outcome], ours: Sequence[Outcome]
+    what: tuple[str, str, str], cell: str, kernel: Sequence[Outcome], ours: Sequence[Outcome]
 ) -> Row:
     """`ratio` is ours / kernel, the median over the pairs; for latencies lower is better."""
+    surface, workload, loop = what
     ratios = [o["value"] / k["value"] for k, o in zip(kernel, ours, strict=True)]
     cpu = [
         _per_unit(workload, o) / max(_per_unit(workload, k), 1e-12)
         for k, o in zip(kernel, ours, strict=True)
     ]
     row: Row = {
+        "surface": surface,
         "workload": workload,
         "loop": loop,
         "link": "veth",
@@ -67,7 +69,7 @@ def _verdict(row: Row) -> str:
 
 def table(rows: Sequence[Row], title: str) -> Table:
     result = Table(title=title, title_justify="left")
-    for name in ("workload", "loop", "cell", "unit"):
+    for name in ("surface", "workload", "loop", "cell", "unit"):
         result.add_column(name)
     for name in ("kernel", "usertcp", "ratio", "range", "CPU per work", "p99 kernel / usertcp"):
         result.add_column(name, justify="right")
@@ -78,6 +80,7 @@ def table(rows: Sequence[Row], title: str) -> Table:
             else ""
         )
         result.add_row(
+            row["surface"],
             row["workload"],
             row["loop"],
             row["cell"],

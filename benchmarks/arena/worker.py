@@ -11,13 +11,13 @@ import json
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import anyio
 
-from arena.programs import CLIENTS, Job, Outcome, serving
+from arena.programs import Job, Outcome
+from arena.surfaces import run_options, set_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Spec:
     """`link` is empty for kernel TCP; `address` (ADDR/LEN) is then the interface's."""
 
     role: str
+    surface: str
     loop: str
     cpu: int
     link: str
@@ -49,16 +50,11 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 async def _run(spec: Spec, job: Job) -> Outcome | None:
-    async with AsyncExitStack() as exits:
-        net: Any = anyio
-        if spec.link:
-            import usertcp as net
-
-            await exits.enter_async_context(net.open_stack(spec.link, addresses=[spec.address]))
+    async with set_up(spec.surface, spec.link, spec.address) as program:
         with anyio.fail_after(job.limit):
             if spec.role == "client":
-                return await CLIENTS[job.workload](net, job)
-            async with serving(net, job):
+                return await program.measure(job)
+            async with program.serving(job):
                 _say({"ready": True})
                 await anyio.wait_readable(0)
             return None
@@ -69,13 +65,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     spec = Spec(**json.loads(sys.argv[1]))
     os.sched_setaffinity(0, {spec.cpu})
-    backend = "trio" if spec.loop == "trio" else "asyncio"
-    options = {"use_uvloop": True} if spec.loop == "uvloop" else {}
     _say({"started": True})
     while line := _read_line():
         job = Job(**json.loads(line))
         try:
-            outcome = anyio.run(_run, spec, job, backend=backend, backend_options=options)
+            options = run_options(spec.surface, spec.loop, spec.link)
+            outcome = anyio.run(_run, spec, job, **options)
         except Exception as error:  # told to the coordinator, which decides
             _say({"error": f"{type(error).__name__}: {error}"})
             continue

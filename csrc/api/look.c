@@ -54,6 +54,14 @@ int ut_unfinished(ut_stack *s)
     return count;
 }
 
+int ut_awaiting_fin(ut_stack *s)
+{
+    enter(s);
+    int count = info_awaiting_fin(s);
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
 uint64_t ut_memory_in_use(ut_stack *s)
 {
     enter(s);
@@ -84,3 +92,5 @@ const char *ut_error_name(int code) { return error_text(code, false); }
 const char *ut_error_sentence(int code) { return error_text(code, true); }
 
 const char *ut_checksum_name(void) { return info_checksum_name(); }
+
+const char *ut_congestion_name(int index) { return info_congestion_name(index); }

@@ -22,8 +22,8 @@ void ut_config_default(ut_config *c)
         .max_connections = 262144,
         .max_time_wait = 65536,
         .max_half_open = 4096,
-        .rcv_buffer = 1u << 20,
-        .snd_buffer = 1u << 20,
+        .rcv_buffer = 2u << 20,
+        .snd_buffer = 2u << 20,
         /* DEVIATES RFC 9293 3.4.2: an MSL of 30 s instead of 2 min, because no network keeps a
          * segment longer, timestamps tell old duplicates apart, and other stacks do the same. */
         .msl_ns = 30 * NS_PER_S,
@@ -42,6 +42,9 @@ void ut_config_default(ut_config *c)
         .use_timestamps = 1,
         .use_window_scale = 1,
         .use_sack = 1,
+        .use_rack = 1,
+        .path_mtu_discovery = 1, /* RFC 7323 5.7 (7323-24, MUST) */
+        .mtu_probing = 1,
         .port_first = 32768, /* RFC 6056 3.2: a large range */
         .port_last = 65535,
         .challenge_ack_limit = 10,
@@ -264,7 +267,7 @@ int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t 
     if (c != NULL)
         code = transfer_option_set(s, c, option, value);
     else if (listen_of(s, h) != NULL)
-        code = -UT_E_NOT_SUPPORTED;
+        code = listen_option_set(s, h, option, value);
     return enter_leave(s, code);
 }
 

@@ -191,7 +191,7 @@ uint64_t wb_ranges_bytes_in(const struct wb_ranges *r, uint64_t lo, uint64_t hi)
     return ranges_bytes_in(&r->r, lo, hi);
 }
 
-uint32_t wb_ranges_list(const struct wb_ranges *r, uint64_t out[64])
+uint32_t wb_ranges_list(const struct wb_ranges *r, uint64_t out[128])
 {
     ranges_check(&r->r);
     for (uint32_t i = 0; i < r->r.count; i++) {

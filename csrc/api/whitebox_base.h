@@ -13,7 +13,7 @@
 
 /* CDEF BEGIN */
 #define WB_NOWHERE 4294967295u
-#define WB_RANGES_MAX 32
+#define WB_RANGES_MAX 64
 
 /* A copy in memory of exactly that size: reading past its end is seen by a sanitizer. */
 uint8_t *wb_bytes_copy(const uint8_t *data, size_t len);
@@ -76,7 +76,7 @@ bool wb_ranges_touches(const struct wb_ranges *r, uint64_t lo, uint64_t hi);
 bool wb_ranges_find(const struct wb_ranges *r, uint64_t offset, uint64_t run[2]);
 uint64_t wb_ranges_bytes_in(const struct wb_ranges *r, uint64_t lo, uint64_t hi);
 /* All runs as lo, hi, lo, hi...; checks the invariants; returns how many. */
-uint32_t wb_ranges_list(const struct wb_ranges *r, uint64_t out[64]);
+uint32_t wb_ranges_list(const struct wb_ranges *r, uint64_t out[128]);
 
 /* base/deadline: one heap with `nodes` nodes, named by their index */
 struct wb_heap;

@@ -5,8 +5,11 @@
 
 #include <stdlib.h>
 
+#include "tcp/rack.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
+#include "tcp/sent.h"
+#include "tcp/times.h"
 
 uint32_t wb_seq_add(uint32_t a, uint32_t n) { return seq_add(seq_make(a), n).v; }
 int32_t wb_seq_diff(uint32_t a, uint32_t b) { return seq_diff(seq_make(a), seq_make(b)); }
@@ -79,6 +82,7 @@ struct wb_sender {
     struct rand rand;
     struct tcp_env env;
     struct tcb tcb;
+    ns_t now;
 };
 
 struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
@@ -89,6 +93,9 @@ struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
     rand_init(&s->rand, 1, 2);
     s->env.rand = &s->rand;
     pool_init(&s->env.trouble, &s->alloc, sizeof(struct tcp_trouble), 4, 4);
+    s->env.cc.standard = &cc_newreno;
+    pool_init(&s->env.times, &s->alloc, sizeof(struct tcp_times), 1, 1);
+    pool_init(&s->env.sent, &s->alloc, sizeof(struct sent_log), 1, 1);
     ring_cache_init(&s->env.snd_rings, &s->alloc, 1 << 20, 1, 0);
     ring_cache_init(&s->env.rcv_rings, &s->alloc, 4096, 1, 0);
     struct tcp_start start = {seq_make(iss), 0, {(uint16_t)mss, (uint16_t)mss}};
@@ -107,35 +114,70 @@ void wb_sender_free(struct wb_sender *s)
 {
     tcb_fini(&s->tcb);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.times);
+    pool_fini(&s->env.sent);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     UT_ASSERT(s->alloc.in_use == 0);
     free(s);
 }
 
+static struct tcp_news news_of(const struct wb_sender *s, const struct tcp_seg *seg)
+{
+    return (struct tcp_news){.seg = seg, .now = s->now, .una = tcb_una_offset(&s->tcb)};
+}
+
 bool wb_sender_sacked(struct wb_sender *s, const uint64_t *pairs, uint32_t blocks)
 {
+    struct tcp_seg seg = {.ack = s->tcb.snd_una};
     struct tcp_opts o = {.sack_count = (uint8_t)blocks};
     for (uint32_t i = 0; i < blocks; i++) {
         o.sack[i].left = tcb_snd_seq(&s->tcb, pairs[2 * i]);
         o.sack[i].right = tcb_snd_seq(&s->tcb, pairs[2 * i + 1]);
     }
-    return sack_update(&s->tcb, &o);
+    seg.opt = o;
+    struct tcp_news news = news_of(s, &seg);
+    sack_update(&s->tcb, &news);
+    return news.sacked;
+}
+
+static struct tcp_news advance(struct wb_sender *s, struct tcp_seg *seg, uint64_t una)
+{
+    struct tcb *t = &s->tcb;
+    seg->ack = tcb_snd_seq(t, una);
+    struct tcp_news news = news_of(s, seg);
+    news.acked = (uint32_t)(una - t->sendq.una);
+    t->snd_una = seg->ack;
+    sendq_ack(&t->sendq, &s->env.snd_rings, una);
+    sack_advance(t, &news);
+    times_acked(t);
+    return news;
+}
+
+void wb_sender_advanced(struct wb_sender *s, uint64_t una)
+{
+    struct tcp_seg seg = {0};
+    advance(s, &seg, una);
 }
 
 void wb_sender_acked(struct wb_sender *s, uint64_t una)
 {
-    struct tcb *t = &s->tcb;
-    uint32_t acked = (uint32_t)(una - t->sendq.una);
-    t->snd_una = seq_add(t->snd_una, acked);
-    sendq_ack(&t->sendq, &s->env.snd_rings, una);
-    sack_advance(t);
-    recovery_on_ack(t, acked, 0);
+    struct tcp_seg seg = {0};
+    struct tcp_news news = advance(s, &seg, una);
+    recovery_on_ack(&s->tcb, &news);
 }
 
-void wb_sender_duplicate(struct wb_sender *s, bool news) { recovery_on_dup_ack(&s->tcb, news, 0); }
+void wb_sender_duplicate(struct wb_sender *s, bool news)
+{
+    struct tcp_seg seg = {.ack = s->tcb.snd_una};
+    struct tcp_news n = news_of(s, &seg);
+    n.sacked = news;
+    n.duplicate = true;
+    recovery_on_ack(&s->tcb, &n);
+}
+
 void wb_sender_set_cwnd(struct wb_sender *s, uint32_t cwnd) { s->tcb.cc.cwnd = cwnd; }
-void wb_sender_timed_out(struct wb_sender *s) { recovery_on_rto(&s->tcb, 0); }
+void wb_sender_timed_out(struct wb_sender *s) { recovery_on_rto(&s->tcb, s->now); }
 uint64_t wb_sender_lost_edge(const struct wb_sender *s) { return sack_lost_edge(&s->tcb); }
 
 uint64_t wb_sender_sacked_in(const struct wb_sender *s, uint64_t lo, uint64_t hi)
@@ -149,6 +191,44 @@ int wb_sender_mode(const struct wb_sender *s) { return s->tcb.recovery_mode; }
 uint64_t wb_sender_high_rxt(const struct wb_sender *s) { return s->tcb.high_rxt; }
 uint64_t wb_sender_recovery_point(const struct wb_sender *s) { return s->tcb.recovery_point; }
 
+void wb_sender_use_rack(struct wb_sender *s, uint64_t srtt_ns, uint64_t rtt_min_ns)
+{
+    struct tcb *t = &s->tcb;
+    t->rack_on = true;
+    t->rtt.srtt = srtt_ns;
+    t->rtt.min = rtt_min_ns;
+    t->snd_nxt = t->snd_una;
+}
+
+void wb_sender_at(struct wb_sender *s, uint64_t now_ns) { s->now = now_ns; }
+
+void wb_sender_send(struct wb_sender *s, uint32_t bytes)
+{
+    struct tcb *t = &s->tcb;
+    seq32 end = seq_add(t->snd_nxt, bytes);
+    times_sent(t, t->snd_nxt, end, s->now);
+    t->snd_nxt = end;
+}
+
+bool wb_sender_detect(struct wb_sender *s) { return rack_detect(&s->tcb, s->now); }
+
+bool wb_sender_is_lost(const struct wb_sender *s, uint64_t offset)
+{
+    return s->tcb.trouble != NULL && ranges_has(&s->tcb.trouble->lost, offset);
+}
+
+void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi)
+{
+    struct range run = {lo, hi};
+    recovery_sent(&s->tcb, &run, s->now);
+    resent_check(&s->tcb.trouble->resent);
+}
+
+uint64_t wb_sender_reorder_due(const struct wb_sender *s)
+{
+    return s->tcb.trouble != NULL ? s->tcb.trouble->reorder_due : 0;
+}
+
 bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send)
 {
     struct range found;
@@ -157,6 +237,6 @@ bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send)
     run[0] = found.lo;
     run[1] = found.hi;
     if (send)
-        recovery_sent(&s->tcb, &found);
+        recovery_sent(&s->tcb, &found, s->now);
     return true;
 }

@@ -39,6 +39,8 @@ void wb_sender_free(struct wb_sender *s);
 /* SACK blocks as pairs of offsets; true when they told something new. */
 bool wb_sender_sacked(struct wb_sender *s, const uint64_t *pairs, uint32_t blocks);
 void wb_sender_acked(struct wb_sender *s, uint64_t una);
+/* The same for the scoreboard alone: no recovery begins or ends. */
+void wb_sender_advanced(struct wb_sender *s, uint64_t una);
 /* A duplicate ACK, so that recovery may begin. */
 void wb_sender_duplicate(struct wb_sender *s, bool news);
 void wb_sender_set_cwnd(struct wb_sender *s, uint32_t cwnd);
@@ -50,6 +52,16 @@ uint32_t wb_sender_pipe(const struct wb_sender *s);
 int wb_sender_mode(const struct wb_sender *s);
 uint64_t wb_sender_high_rxt(const struct wb_sender *s);
 uint64_t wb_sender_recovery_point(const struct wb_sender *s);
+/* RACK (tcp/rack.h): the sender begins with nothing in flight, and `send` puts bytes there. */
+void wb_sender_use_rack(struct wb_sender *s, uint64_t srtt_ns, uint64_t rtt_min_ns);
+void wb_sender_at(struct wb_sender *s, uint64_t now_ns);
+void wb_sender_send(struct wb_sender *s, uint32_t bytes);
+/* RACK_detect_loss(); true: some was found. */
+bool wb_sender_detect(struct wb_sender *s);
+bool wb_sender_is_lost(const struct wb_sender *s, uint64_t offset);
+/* [lo, hi) is sent again now. */
+void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi);
+uint64_t wb_sender_reorder_due(const struct wb_sender *s);
 /* NextSeg: fills run[2] and, when `send`, counts it as sent. */
 bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send);
 /* CDEF END */

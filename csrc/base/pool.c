@@ -74,14 +74,14 @@ static bool pool_add_slab(struct pool *p)
     return true;
 }
 
-void *pool_get(struct pool *p, uint32_t *index)
+void *pool_take(struct pool *p, uint32_t *index)
 {
     if (p->free_head != POOL_NONE) {
         uint32_t i = p->free_head;
         memcpy(&p->free_head, pool_link_of(p, i), sizeof p->free_head);
         p->in_use++;
         *index = i;
-        return memset(pool_slot(p, i), 0, p->object_size);
+        return pool_slot(p, i);
     }
     if (p->fresh == p->max_objects)
         return NULL;
@@ -89,7 +89,14 @@ void *pool_get(struct pool *p, uint32_t *index)
         return NULL;
     p->in_use++;
     *index = p->fresh++;
-    return pool_slot(p, *index); /* alloc_get zeroed the slab */
+    return pool_slot(p, *index);
+}
+
+void *pool_get(struct pool *p, uint32_t *index)
+{
+    bool is_fresh = p->free_head == POOL_NONE; /* alloc_get zeroed the slab */
+    void *object = pool_take(p, index);
+    return object == NULL || is_fresh ? object : memset(object, 0, p->object_size);
 }
 
 void pool_put(struct pool *p, uint32_t index)
@@ -99,6 +106,17 @@ void pool_put(struct pool *p, uint32_t index)
     memcpy(pool_link_of(p, index), &p->free_head, sizeof p->free_head);
     p->free_head = index;
     p->in_use--;
+}
+
+void pool_trim(struct pool *p)
+{
+    if (UT_LIKELY(p->in_use != 0 || p->slab_count < 2))
+        return;
+    while (p->slab_count > 1)
+        alloc_put(p->alloc, p->slabs[--p->slab_count], pool_slab_bytes(p));
+    memset(p->slabs[0], 0, pool_slab_bytes(p)); /* fresh slots are zero */
+    p->fresh = 0;
+    p->free_head = POOL_NONE;
 }
 
 void *pool_at(const struct pool *p, uint32_t index)

@@ -1,7 +1,8 @@
 /* pool.h: fixed-size objects by index, in slabs, freed to a LIFO list.
  *
  * An index is stable for the life of the object and small enough to pack into a handle; slabs are
- * added up to `max_objects` and freed only by pool_fini. Objects come zeroed from pool_get.
+ * added up to `max_objects` and freed only by pool_fini and pool_trim. Objects come zeroed from
+ * pool_get.
  *
  * A freed object keeps its bytes as the owner left them, but for the last four of its slot
  * (object_size rounded up to 8), which link the free list: a generation kept before those can be
@@ -34,7 +35,11 @@ void pool_init(struct pool *p, struct alloc *a, uint32_t object_size, uint32_t s
 void pool_fini(struct pool *p);
 /* The object, its index in *index; NULL when max_objects are in use or memory is out. */
 void *pool_get(struct pool *p, uint32_t *index);
+/* The same, not zeroed: for large objects that say themselves how much of them is meant. */
+void *pool_take(struct pool *p, uint32_t *index);
 void pool_put(struct pool *p, uint32_t index);
+/* When nothing is in use, gives back all slabs but one. For pools whose indices nobody keeps. */
+void pool_trim(struct pool *p);
 /* The object of an index; NULL when the index was never handed out (a freed one still answers:
  * whoever hands out handles checks the generation kept in the object). */
 void *pool_at(const struct pool *p, uint32_t index);

@@ -121,6 +121,21 @@ bool ranges_touches(const struct ranges *r, uint64_t lo, uint64_t hi)
     return i < r->count && r->run[i].lo < hi;
 }
 
+bool ranges_next_gap(const struct ranges *r, uint64_t from, uint64_t to, struct range *gap)
+{
+    for (uint32_t i = ranges_first_beyond(r, from); i < r->count; i++) {
+        if (r->run[i].lo > from) {
+            to = u64_min(to, r->run[i].lo);
+            break;
+        }
+        from = r->run[i].hi;
+    }
+    if (from >= to)
+        return false;
+    *gap = (struct range){from, to};
+    return true;
+}
+
 uint64_t ranges_bytes_in(const struct ranges *r, uint64_t lo, uint64_t hi)
 {
     uint64_t bytes = 0;

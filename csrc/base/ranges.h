@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-#define RANGES_MAX 32
+#define RANGES_MAX 64
 
 struct range {
     uint64_t lo, hi;
@@ -36,6 +36,8 @@ bool ranges_covers(const struct ranges *r, uint64_t lo, uint64_t hi);
 bool ranges_touches(const struct ranges *r, uint64_t lo, uint64_t hi);
 /* The run that holds `offset`, or NULL. */
 const struct range *ranges_find(const struct ranges *r, uint64_t offset);
+/* The first stretch of [from, to) that is not held, in *gap; false when all of it is. */
+bool ranges_next_gap(const struct ranges *r, uint64_t from, uint64_t to, struct range *gap);
 /* Bytes held in [lo, hi). */
 uint64_t ranges_bytes_in(const struct ranges *r, uint64_t lo, uint64_t hi);
 static inline bool ranges_is_empty(const struct ranges *r) { return r->count == 0; }

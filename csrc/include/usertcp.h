@@ -30,8 +30,12 @@ typedef struct {
     uint32_t scope; /* reserved for IPv6 zone indices: 0 */
 } ut_endpoint;
 
+/* Where the RFCs leave a choice, or practice has left them behind. */
+enum { UT_PROFILE_LINUX = 0, UT_PROFILE_RFC = 1 };
+
 /* What a stack is made with. ut_config_default fills it; every field may then be changed. */
 typedef struct {
+    uint32_t profile;      /* UT_PROFILE_...: which defaults these are; ut_config_profile sets it */
     uint64_t seed[2];      /* all randomness of the stack comes from these */
     uint64_t memory_limit; /* bytes; 0 = none */
     uint32_t max_connections;
@@ -54,11 +58,15 @@ typedef struct {
     uint32_t use_timestamps; /* RFC 7323 */
     uint32_t use_window_scale;
     uint32_t use_sack;              /* RFC 2018 */
+    uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
+    uint32_t path_mtu_discovery;    /* RFC 1191: DF on IPv4 packets; 0: they may be fragmented */
+    uint32_t mtu_probing;           /* RFC 4821: 0 never, 1 when a black hole is found, 2 always */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
     uint32_t fixed_isn;             /* test hook: 1 = the first ISN is fixed_isn_value, 2 = all */
     uint32_t fixed_isn_value;
+    uint32_t congestion;     /* of new connections: ut_congestion_name(this) */
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;
 
@@ -66,6 +74,7 @@ typedef struct {
 typedef struct {
     uint64_t deadline;       /* call ut_poll no later than this; UINT64_MAX = never */
     uint64_t events_pending; /* handles with events not yet read by ut_poll */
+    uint64_t moved;          /* bytes the link had received and sent when the last turn ended */
 } ut_shared;
 
 enum {
@@ -104,7 +113,13 @@ enum {
         9, /* 1: ask a silent peer whether it is still there; 0, the default: do not */
     UT_OPT_KEEPALIVE_IDLE = 10,     /* ms of silence before the first probe; 1 to 2^31 */
     UT_OPT_KEEPALIVE_INTERVAL = 11, /* ms between probes; 1 to 2^31 */
-    UT_OPT_KEEPALIVE_COUNT = 12     /* unanswered probes that end the connection; 1 to 255 */
+    UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
+    UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
+    UT_OPT_NOTSENT_LOWAT = 14,      /* bytes ut_send leaves unsent, about, at most; 0: no bound */
+    UT_OPT_CONGESTION = 15, /* an index of ut_congestion_name; of a listener: of what it accepts */
+    UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
+    UT_OPT_CORK = 17          /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
+                                 what was sent meanwhile asks for no PSH */
 };
 
 enum { UT_LISTEN_SHARE = 1 };
@@ -112,6 +127,8 @@ enum { UT_LISTEN_SHARE = 1 };
 /* ---- stack ---------------------------------------------------------------------------------- */
 
 void ut_config_default(ut_config *c);
+/* Sets the fields in which the profiles differ; the others stay. 0 or -INVALID. */
+int ut_config_profile(ut_config *c, uint32_t profile);
 /* Takes the link, also when it fails. NULL with -code in *error. */
 ut_stack *ut_stack_new(const ut_config *c, ut_link *link, int *error);
 /* Frees everything at once, without a word to any peer (ut_abort or ut_close first). */
@@ -163,7 +180,8 @@ int64_t ut_send(ut_stack *s, ut_handle h, const void *data, size_t len, uint64_t
  * UT_READABLE follows when that is next. */
 int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_span *lent,
                 uint64_t now);
-/* Consumes `len` bytes of what was lent (0 gives it all back). */
+/* Consumes `len` bytes of what was lent (0 gives it all back). The number of bytes that are still
+ * there (2^31 - 1 for more), or a negated code. */
 int ut_recv_done(ut_stack *s, ut_handle h, size_t len, uint64_t now);
 /* FIN after what was accepted; receiving goes on (half-close). Idempotent. */
 int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
@@ -173,6 +191,8 @@ int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 int ut_close(ut_stack *s, ut_handle h, uint64_t now);
 /* RST, and gives the handle up. */
 int ut_abort(ut_stack *s, ut_handle h, uint64_t now);
+/* The congestion controls there are, from 0, the default; NULL beyond the last. */
+const char *ut_congestion_name(int index);
 int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t now);
 int ut_option_get(ut_stack *s, ut_handle h, int option, int64_t *value);
 

@@ -23,6 +23,12 @@ enum {
     UT_STATE_TIME_WAIT = 10
 };
 
+/* A number with a name; UINT64_MAX = infinity. */
+typedef struct {
+    const char *name;
+    uint64_t value;
+} ut_named;
+
 /* A connection or listener as it is now, with the RFCs' names. Sequence numbers are the wire's. */
 typedef struct {
     ut_handle handle;
@@ -33,6 +39,7 @@ typedef struct {
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
     uint32_t irs, rcv_nxt, rcv_wnd, rcv_up, snd_up;
     uint32_t snd_mss, rcv_mss;
+    uint32_t pmtu; /* bytes of an IP packet that the path carries, as far as is known */
     uint8_t snd_wscale, rcv_wscale, wscale_ok, timestamps_ok;
     uint8_t sack_ok, nodelay, in_recovery, orphan;
     uint32_t cwnd, ssthresh, flight_size, pipe;
@@ -45,9 +52,20 @@ typedef struct {
     uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
     uint64_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint64_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint64_t reo_wnd_ns;   /* RACK.reo_wnd as of now, RFC 8985 6.2; 0 without RACK */
+    uint32_t reo_wnd_mult; /* RACK.reo_wnd_mult */
+    uint32_t reordering_seen;
+    uint32_t sacked, lost;         /* bytes in flight the peer holds; that are to be sent again */
+    uint64_t tlp_probes;           /* tail loss probes sent, RFC 8985 7.3 */
+    uint64_t spurious_retransmits; /* D-SACKs received, RFC 2883 */
+    uint64_t spurious_recoveries;  /* recoveries taken back, RFC 4015 */
+    uint64_t dsacks_out;           /* duplicates reported to the peer */
     uint32_t half_open, accept_queue, backlog; /* listeners */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];
+    uint64_t pacing_rate;      /* bytes per second, 0 = not paced */
+    uint32_t congestion_count; /* of `congestion`, what the algorithm keeps, by RFC names */
+    ut_named congestion[16];
 } ut_info;
 
 /* One state transition (trace_capacity > 0): which connection, when, from, to, and the segment or
@@ -71,6 +89,8 @@ const char *ut_counter_name(int index);
 int ut_trace_read(ut_stack *s, ut_transition *out, int max);
 /* Connections with unsent or unacknowledged data, or an unacknowledged FIN. */
 int ut_unfinished(ut_stack *s);
+/* Connections in FIN-WAIT-2: all of ours was acknowledged, the peer's FIN has not come. */
+int ut_awaiting_fin(ut_stack *s);
 uint64_t ut_memory_in_use(ut_stack *s);
 const char *ut_error_name(int code);
 const char *ut_error_sentence(int code);

@@ -24,10 +24,10 @@ struct icmp_meaning icmp_in_meaning(const struct icmp_msg *m)
         return (struct icmp_meaning){ICMP_DO_ERROR, UT_E_REFUSED, true};
     case ICMP_PROHIBITED:
         return (struct icmp_meaning){ICMP_DO_ERROR, UT_E_HOST_UNREACHABLE, true};
-    /* RFC 9293 3.9.2.2 (MUST-55), RFC 6633 3: source quench is discarded. Packet Too Big waits for
-     * path MTU discovery. */
-    case ICMP_SOURCE_QUENCH:
     case ICMP_PACKET_TOO_BIG:
+        return (struct icmp_meaning){ICMP_DO_TOO_BIG, 0, false};
+    /* RFC 9293 3.9.2.2 (MUST-55), RFC 6633 3: source quench is discarded. */
+    case ICMP_SOURCE_QUENCH:
     case ICMP_ECHO_REPLY:
     case ICMP_OTHER:
         break;

@@ -11,6 +11,7 @@ enum icmp_action {
     ICMP_DO_IGNORE,
     ICMP_DO_ECHO,      /* answer it */
     ICMP_DO_ERROR,     /* tell the connection it quotes: `error`, `hard` */
+    ICMP_DO_TOO_BIG,   /* path MTU discovery, for the connection it quotes */
     ICMP_DO_NEIGHBOUR, /* neighbour discovery */
 };
 

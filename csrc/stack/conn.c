@@ -5,6 +5,7 @@
 #include "stack/conn.h"
 
 #include "stack/egress.h"
+#include "stack/path.h"
 #include "stack/timewait.h"
 #include "tcp/respond.h"
 #include "tcp/timeout.h"
@@ -73,6 +74,9 @@ void conn_add_up(struct totals *sum, const struct tcb *t)
     sum->fast_recoveries += t->fast_recoveries;
     sum->dup_acks_in += t->dup_acks_in;
     sum->challenge_acks += t->challenge_acks;
+    sum->tlp_probes += t->tlp_probes;
+    sum->spurious_retransmits += t->dsacks_in;
+    sum->spurious_recoveries += t->undos;
 }
 
 /* Nobody hears it under its name any more. */
@@ -122,7 +126,10 @@ void conn_trace(ut_stack *s, struct conn *c, struct trace_cause cause)
         /* The half-open entry told LISTEN -> SYN-RECEIVED already. */
         if (moves->item[i].from == TCP_CLOSED && moves->item[i].to == TCP_SYN_RECEIVED)
             continue;
-        trace_add(&s->trace, &of, moves->item[i].from, moves->item[i].to, cause);
+        if (moves->item[i].from == moves->item[i].to)
+            path_note(s, c);
+        else
+            trace_add(&s->trace, &of, moves->item[i].from, moves->item[i].to, cause);
     }
     moves->count = 0;
 }

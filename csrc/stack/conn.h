@@ -24,6 +24,8 @@ struct conn {
     uint32_t listener; /* index + 1 of whose accept queue it is on; 0 = none */
     uint8_t ttl, dscp;
     bool has_user;
+    uint8_t discover;     /* enum path_discover */
+    bool may_fragment;    /* IPv4 packets leave without DF */
     bool is_waiting;      /* on the waiting list */
     bool may_be_heard;    /* in the demux */
     bool resets_on_close; /* UT_OPT_LINGER 0 */

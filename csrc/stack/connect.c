@@ -3,6 +3,7 @@
 #include "stack/connect.h"
 
 #include "stack/isn.h"
+#include "stack/path.h"
 #include "stack/ports.h"
 #include "tcp/user.h"
 
@@ -53,6 +54,7 @@ int connect_begin(ut_stack *s, const struct flow_key *name, struct conn **out)
     struct tcp_start start = {isn_make(s, &c->key), isn_timestamp_offset(s, &c->key),
                               stack_path_to(s, &c->key.remote)};
     tcb_init(&c->tcb, &s->env, &start);
+    path_begin(s, c);
     c->has_user = true;
     tcp_open(&c->tcb, s->now);
     conn_after(s, c, (struct trace_cause){.call = "connect"});

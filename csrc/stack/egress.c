@@ -96,6 +96,10 @@ static void egress_out(ut_stack *s, const struct conn *c, struct tcp_out *out,
     out->seg.dport = c->key.rport;
     struct link_out *o = egress_begin(s, &ip, station);
     uint32_t at = o->head_len;
+    /* DEVIATES RFC 6864 4.3: random IDs may repeat within a segment's lifetime, because 16 bits
+     * cannot but do so at today's rates; TCP's checksum finds what was put together wrongly. */
+    if (UT_UNLIKELY(c->may_fragment))
+        ipv4_allow_fragments(o->head + at - IPV4_HEADER_LEN, (uint16_t)rand_u64(&s->rand));
     o->head_len += (uint32_t)tcp_write(o->head + at, &out->seg);
     for (int i = 0; i < 2 && out->data.len[i] != 0; i++) {
         o->body[i] = out->data.at[i];

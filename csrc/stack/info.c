@@ -3,9 +3,13 @@
 #include "stack/info.h"
 
 #include "stack/half_open.h"
+#include "stack/path.h"
 #include "stack/timewait.h"
+#include "tcp/rack.h"
 #include "tcp/recovery.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
 #include "wire/checksum.h"
 
 /* One set of numbers inside and outside. */
@@ -69,9 +73,29 @@ static void info_sending(const struct tcb *t, ut_info *out)
     out->rto_ns = t->rtt.rto;
     out->rtt_min_ns = t->rtt.min;
     out->deadline_ns = timers_next(t);
+    struct cc_value values[CC_VALUES];
+    out->pacing_rate = t->cc.pacing_rate;
+    out->congestion_count = t->cc.ops->describe(&t->cc, values);
+    for (uint32_t i = 0; i < out->congestion_count; i++)
+        out->congestion[i] = (ut_named){values[i].name, values[i].value};
     const char *name = t->cc.ops->name;
     memcpy(out->congestion_control, name,
            u64_min(strlen(name), sizeof out->congestion_control - 1));
+}
+
+static void info_recovery(const struct tcb *t, ut_info *out)
+{
+    out->reo_wnd_ns = t->rack_on ? rack_reo_wnd(t) : 0;
+    out->reo_wnd_mult = t->rack.reo_wnd_mult;
+    out->reordering_seen = t->rack.reordering_seen;
+    if (t->trouble != NULL) {
+        out->sacked = (uint32_t)ranges_bytes_in(&t->trouble->sacked, 0, UINT64_MAX);
+        out->lost = (uint32_t)ranges_bytes_in(&t->trouble->lost, 0, UINT64_MAX);
+    }
+    out->tlp_probes = t->tlp_probes;
+    out->spurious_retransmits = t->dsacks_in;
+    out->spurious_recoveries = t->undos;
+    out->dsacks_out = t->dsacks_out;
 }
 
 static void info_counts(const struct tcb *t, ut_info *out)
@@ -98,6 +122,7 @@ static void info_counts(const struct tcb *t, ut_info *out)
     out->fast_recoveries = t->fast_recoveries;
     out->dup_acks_in = t->dup_acks_in;
     out->challenge_acks = t->challenge_acks;
+    info_recovery(t, out);
 }
 
 static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
@@ -109,6 +134,10 @@ static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
         bytes += s->env.rcv_rings.size;
     if (t->trouble != NULL)
         bytes += sizeof *t->trouble;
+    if (t->times != NULL)
+        bytes += sizeof *t->times;
+    if (t->log != NULL)
+        bytes += sizeof *t->log;
     return bytes;
 }
 
@@ -120,6 +149,7 @@ void info_conn(const ut_stack *s, const struct conn *c, ut_info *out)
     info_sequence(&c->tcb, out);
     info_sending(&c->tcb, out);
     info_counts(&c->tcb, out);
+    out->pmtu = path_mtu(c);
     out->memory = info_memory(s, &c->tcb);
     if (c->tcb.state == TCP_TIME_WAIT)
         out->deadline_ns = c->timer.at;
@@ -211,6 +241,16 @@ int info_unfinished(const ut_stack *s)
     return count;
 }
 
+int info_awaiting_fin(const ut_stack *s)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < s->conns.fresh; i++) {
+        const struct conn *c = conn_at(s, i);
+        count += c != NULL && c->tcb.state == TCP_FIN_WAIT_2;
+    }
+    return count;
+}
+
 /* ---- counters ------------------------------------------------------------------------------- */
 
 static const char *const info_names[] = {
@@ -220,15 +260,36 @@ static const char *const info_names[] = {
 #define UT_DROP(name, sentence) "drop_" #name,
 #include "base/drops.def"
 #undef UT_DROP
-    "connections",     "listeners",          "half_open",
-    "time_wait",       "neighbours",         "neighbours_failed",
-    "memory",          "tcp_segments_out",   "tcp_data_segments_out",
-    "tcp_bytes_acked", "tcp_bytes_received", "tcp_bytes_retransmitted",
-    "tcp_retransmits", "tcp_rto_count",      "tcp_fast_recoveries",
-    "tcp_dup_acks_in", "tcp_challenge_acks", "link_rx_frames",
-    "link_rx_bytes",   "link_tx_frames",     "link_tx_bytes",
-    "link_tx_full",    "link_tx_errors",     "link_rx_errors",
-    "link_recv_calls", "link_flush_calls",   "link_tap_missed",
+    "connections",
+    "listeners",
+    "half_open",
+    "time_wait",
+    "neighbours",
+    "neighbours_failed",
+    "memory",
+    "tcp_segments_out",
+    "tcp_data_segments_out",
+    "tcp_bytes_acked",
+    "tcp_bytes_received",
+    "tcp_bytes_retransmitted",
+    "tcp_retransmits",
+    "tcp_rto_count",
+    "tcp_fast_recoveries",
+    "tcp_dup_acks_in",
+    "tcp_challenge_acks",
+    "tcp_tlp_probes",
+    "tcp_spurious_retransmits",
+    "tcp_spurious_recoveries",
+    "link_rx_frames",
+    "link_rx_bytes",
+    "link_tx_frames",
+    "link_tx_bytes",
+    "link_tx_full",
+    "link_tx_errors",
+    "link_rx_errors",
+    "link_recv_calls",
+    "link_flush_calls",
+    "link_tap_missed",
 };
 
 const char *info_counter_name(int index)
@@ -271,6 +332,9 @@ int info_counters(const ut_stack *s, uint64_t *out, int max)
         t.fast_recoveries,
         t.dup_acks_in,
         t.challenge_acks,
+        t.tlp_probes,
+        t.spurious_retransmits,
+        t.spurious_recoveries,
         k->rx_frames,
         k->rx_bytes,
         k->tx_frames,
@@ -297,4 +361,10 @@ const char *info_checksum_name(void)
 {
     checksum_init();
     return checksum_chosen()->name;
+}
+
+const char *info_congestion_name(int index)
+{
+    const struct cc_ops *ops = cc_at(index);
+    return ops != NULL ? ops->name : NULL;
 }

@@ -15,7 +15,10 @@ int info_counters(const ut_stack *s, uint64_t *out, int max);
 const char *info_counter_name(int index);
 /* Connections that have not finished: conn_is_unfinished. */
 int info_unfinished(const ut_stack *s);
+/* Those in FIN-WAIT-2. */
+int info_awaiting_fin(const ut_stack *s);
 /* The checksum implementation in use. */
 const char *info_checksum_name(void);
+const char *info_congestion_name(int index);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "stack/egress.h"
 #include "stack/half_open.h"
+#include "stack/path.h"
 #include "stack/resolve.h"
 #include "stack/timewait.h"
 #include "tcp/arrive.h"
@@ -152,9 +153,12 @@ static enum drop_reason ingress_icmp_error(ut_stack *s, const struct rx *rx,
     if (demux_kind(ref) != RECORD_CONN)
         return DROP_icmp_ignored; /* half-open and TIME-WAIT entries end by themselves */
     struct conn *c = conn_at(s, demux_index(ref));
-    tcp_icmp_error(&c->tcb, seq_make(q.seq), meaning->error, meaning->hard);
+    if (meaning->action == ICMP_DO_TOO_BIG)
+        why = path_report(s, c, m, &q);
+    else
+        tcp_icmp_error(&c->tcb, seq_make(q.seq), meaning->error, meaning->hard);
     conn_after(s, c, (struct trace_cause){.call = "ICMP error"});
-    return DROP_none;
+    return why;
 }
 
 static enum drop_reason ingress_icmp(ut_stack *s, struct rx *rx)
@@ -172,6 +176,7 @@ static enum drop_reason ingress_icmp(ut_stack *s, struct rx *rx)
     case ICMP_DO_ECHO:
         return ingress_echo(s, rx, &m);
     case ICMP_DO_ERROR:
+    case ICMP_DO_TOO_BIG:
         return ingress_icmp_error(s, rx, &m, &meaning);
     case ICMP_DO_NEIGHBOUR:
         if (!stack_is_ethernet(s))

@@ -8,6 +8,7 @@
 #include "stack/cookie.h"
 #include "stack/egress.h"
 #include "stack/half_open.h"
+#include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/resolve.h"
 #include "tcp/arrive.h"
@@ -142,6 +143,17 @@ int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, boo
     return 0;
 }
 
+int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value)
+{
+    struct listener *l = listen_of(s, h);
+    if (option != UT_OPT_CONGESTION)
+        return -UT_E_NOT_SUPPORTED;
+    if (cc_at(value) == NULL)
+        return -UT_E_INVALID;
+    l->congestion = cc_at(value);
+    return 0;
+}
+
 void listen_shut(ut_stack *s, struct listener *l)
 {
     half_open_drop_all(s, l);
@@ -230,6 +242,9 @@ bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct
     }
     stack_count(s, COUNTER_passive_opens);
     tcb_init(&c->tcb, &s->env, &(struct tcp_start){half->iss, half->ts_offset, half->path});
+    path_begin(s, c);
+    if (l->congestion != NULL)
+        tcp_set_congestion(&c->tcb, l->congestion);
     tcp_open_from_half(&c->tcb, half, s->now);
     c->tcb.rtt.timed_since = p->synack_at; /* RFC 6298 3: the SYN,ACK was timed too */
     c->listener = listen_index(l) + 1;

@@ -19,8 +19,9 @@ struct listener {
     struct notice notice;
     struct list accept_queue; /* of conn.notice.node */
     uint32_t backlog, accept_count, half_count;
-    uint32_t bucket_next; /* POOL_NONE = last */
-    bool shares;          /* its local end, with others that do */
+    uint32_t bucket_next;            /* POOL_NONE = last */
+    const struct cc_ops *congestion; /* of what it accepts; NULL: the stack's */
+    bool shares;                     /* its local end, with others that do */
 };
 
 #define LISTENER_BIT UINT32_C(0x80000000) /* in a handle's low half */
@@ -46,6 +47,8 @@ bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port, 
 
 int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, bool shares,
                 struct listener **out);
+/* UT_OPT_CONGESTION; any other: -NOT_SUPPORTED. */
+int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value);
 /* Resets what waits in its queues and forgets it. */
 void listen_shut(ut_stack *s, struct listener *l);
 /* A segment for its port that belongs to no record. `isn_after`: from TIME-WAIT, or NULL. */

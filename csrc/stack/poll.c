@@ -6,6 +6,7 @@
 #include "stack/egress.h"
 #include "stack/half_open.h"
 #include "stack/ingress.h"
+#include "stack/path.h"
 #include "stack/resolve.h"
 #include "stack/tapped.h"
 #include "stack/timewait.h"
@@ -58,6 +59,9 @@ static void poll_due(ut_stack *s, struct deadline_node *node)
         frag_expire(&s->fragments, s->now, s->env.drops);
         deadline_set(&s->heap, &s->fragments_timer, frag_next(&s->fragments));
         break;
+    case DEADLINE_PATHS:
+        path_timeout(s);
+        break;
     case DEADLINE_KINDS:
         break;
     }
@@ -70,5 +74,6 @@ bool poll_turn(ut_stack *s, int budget)
     while ((node = deadline_pop_due(&s->heap, s->now)) != NULL)
         poll_due(s, node);
     stack_settle(s);
+    s->shared.moved = s->link->stats.rx_bytes + s->link->stats.tx_bytes;
     return has_more;
 }

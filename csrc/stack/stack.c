@@ -6,15 +6,20 @@
 #include "stack/egress.h"
 #include "stack/half_open.h"
 #include "stack/isn.h"
+#include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
-#include "tcp/tcb.h"
+#include "tcp/sent.h"
+#include "tcp/times.h"
 #include "wire/checksum.h"
 
 #define CONN_SLAB 32u
 #define HALF_SLAB 64u
 #define TIME_WAIT_SLAB 64u
-#define TROUBLE_SLAB 8u
+#define TROUBLE_SLAB 2u
+#define TIMES_SLAB 16u
+#define SENT_SLAB 4u
+#define CC_SLAB 8u
 #define RINGS_KEPT 64u
 #define BUFFER_MIN 4096u
 #define BUFFER_MAX (UINT32_C(1) << 30) /* RFC 7323 2.3: the largest window there is */
@@ -35,13 +40,14 @@ static bool stack_config_is_valid(const ut_config *c)
     for (size_t i = 0; i < UT_COUNTOF(times); i++)
         if (times[i] == 0 || times[i] > TIME_MAX)
             return false;
-    return stack_is_buffer_size(c->rcv_buffer) && stack_is_buffer_size(c->snd_buffer) &&
-           c->max_connections > 0 && c->max_connections <= DEMUX_INDEX_MAX &&
-           c->max_time_wait <= DEMUX_INDEX_MAX && c->max_half_open <= DEMUX_INDEX_MAX &&
+    return cc_at(c->congestion) != NULL && stack_is_buffer_size(c->rcv_buffer) &&
+           stack_is_buffer_size(c->snd_buffer) && c->max_connections > 0 &&
+           c->max_connections <= DEMUX_INDEX_MAX && c->max_time_wait <= DEMUX_INDEX_MAX &&
+           c->max_half_open <= DEMUX_INDEX_MAX &&
            (c->mtu == 0 || (c->mtu >= MTU_MIN && c->mtu <= MTU_MAX)) &&
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
-           c->synack_retries <= 255 && c->fixed_isn <= 2;
+           c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS;
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */
@@ -71,7 +77,10 @@ static void stack_init_tcp(ut_stack *s)
         .use_timestamps = c->use_timestamps != 0,
         .use_window_scale = c->use_window_scale != 0,
         .use_sack = c->use_sack != 0,
+        .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
+        .mtu_probing = (uint8_t)c->mtu_probing,
+        .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
                     stack_rings_kept(c, c->snd_buffer));
@@ -79,6 +88,11 @@ static void stack_init_tcp(ut_stack *s)
                     stack_rings_kept(c, c->rcv_buffer));
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
+    pool_init(&env->times, &s->alloc, sizeof(struct tcp_times), TIMES_SLAB, c->max_connections);
+    pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
+    pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
+    env->cc.rand = &s->rand;
+    env->cc.standard = cc_at(c->congestion);
     env->rand = &s->rand;
 }
 
@@ -110,6 +124,7 @@ static void stack_init_tables(ut_stack *s)
     s->addresses_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_ADDRESSES};
     s->fragments_timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_FRAGMENTS};
     frag_init(&s->fragments, &s->alloc);
+    path_init(s);
     s->routes.is_point_to_point = !stack_is_ethernet(s);
     s->echo_rate.tokens = ICMP_ECHOES_PER_S;
 }
@@ -171,10 +186,14 @@ void stack_free(ut_stack *s)
     demux_fini(&s->demux);
     pool_fini(&s->listeners);
     frag_fini(&s->fragments);
+    pmtu_fini(&s->paths.known);
     pool_fini(&s->time_waits);
     pool_fini(&s->halves);
     pool_fini(&s->conns);
     pool_fini(&s->env.trouble);
+    pool_fini(&s->env.times);
+    pool_fini(&s->env.sent);
+    pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);
     pthread_mutex_destroy(&s->lock);
@@ -200,7 +219,7 @@ void stack_settle(ut_stack *s)
 bool stack_reserve_deadline(ut_stack *s)
 {
     /* One node each, and those that lie in the stack itself. */
-    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 3;
+    uint32_t nodes = s->conns.in_use + s->halves.in_use + s->neighbours.pool.in_use + 4;
     return deadline_reserve(&s->heap, nodes + 1);
 }
 

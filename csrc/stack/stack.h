@@ -17,6 +17,7 @@
 #include "ip/frag.h"
 #include "ip/icmp_in.h"
 #include "ip/neigh.h"
+#include "ip/pmtu.h"
 #include "ip/route.h"
 #include "link/link.h"
 #include "stack/counters.h"
@@ -34,6 +35,7 @@ enum deadline_kind {
     DEADLINE_TIME_WAIT, /* the queue's one node */
     DEADLINE_ADDRESSES, /* duplicate address detection */
     DEADLINE_FRAGMENTS,
+    DEADLINE_PATHS,
     DEADLINE_KINDS
 };
 
@@ -61,6 +63,15 @@ struct last_flow {
 struct totals {
     uint64_t segs_out, data_segs_out, bytes_out, bytes_in, bytes_retransmitted;
     uint64_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint64_t tlp_probes, spurious_retransmits, spurious_recoveries;
+};
+
+/* path.h: what is known, and when the connections are told; forgetting is one timer's work too. */
+struct paths {
+    struct pmtu_cache known;
+    struct deadline_node timer;
+    ns_t tell_after; /* all of them are looked at, so not more often than once a second */
+    bool has_news;
 };
 
 struct ut_stack {
@@ -92,6 +103,7 @@ struct ut_stack {
     struct deadline_node addresses_timer;
     struct frag fragments;
     struct deadline_node fragments_timer;
+    struct paths paths;
     struct icmp_rate echo_rate;
     uint8_t *scratch; /* mtu bytes, for echo replies */
 

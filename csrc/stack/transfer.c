@@ -2,6 +2,7 @@
  */
 #include "stack/transfer.h"
 
+#include "stack/path.h"
 #include "tcp/output.h"
 #include "tcp/user.h"
 
@@ -52,7 +53,7 @@ int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
         return -UT_E_INVALID;
     tcp_receive_done(&c->tcb, (uint32_t)len, s->now);
     transfer_after_read(s, c);
-    return 0;
+    return (int)u32_min(reasm_readable(&c->tcb.reasm), INT32_MAX);
 }
 
 static int transfer_set_keepalive(struct tcb *t, int option, int64_t value, ns_t now)
@@ -88,10 +89,21 @@ static int transfer_set_number(struct conn *c, int option, int64_t value, ns_t n
             return -UT_E_INVALID;
         t->snd_lowat = (uint32_t)value;
         return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        if (value < 0 || value > INT32_MAX)
+            return -UT_E_INVALID;
+        tcp_set_notsent_lowat(t, (uint32_t)value);
+        return 0;
     case UT_OPT_USER_TIMEOUT:
         if (value < 1)
             return -UT_E_INVALID;
         t->user_timeout = (ns_t)value;
+        return 0;
+    case UT_OPT_RTO_MIN:
+        if (value < 1 || (ns_t)value > t->env->params.rto_max)
+            return -UT_E_INVALID;
+        t->rto_min = (ns_t)value;
+        rtt_bound(&t->rtt, t->rto_min, t->env->params.rto_max);
         return 0;
     case UT_OPT_KEEPALIVE:
     case UT_OPT_KEEPALIVE_IDLE:
@@ -110,6 +122,12 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
     case UT_OPT_NODELAY:
         c->tcb.nodelay = value != 0;
         break;
+    case UT_OPT_CORK:
+        if (value < 0 || value > 2)
+            return -UT_E_INVALID;
+        c->tcb.corked = value != 0;
+        c->tcb.more_follows = value == 2;
+        break;
     case UT_OPT_LINGER:
         if (value != 0 && value != -1)
             return -UT_E_INVALID;
@@ -119,6 +137,14 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
         if (value < 1 || value > 255)
             return -UT_E_INVALID;
         c->ttl = (uint8_t)value;
+        break;
+    case UT_OPT_CONGESTION:
+        if (cc_at(value) == NULL)
+            return -UT_E_INVALID;
+        tcp_set_congestion(&c->tcb, cc_at(value));
+        break;
+    case UT_OPT_MTU_DISCOVER:
+        code = path_set_discover(s, c, value);
         break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)
@@ -140,6 +166,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
     switch (option) {
     case UT_OPT_NODELAY:
         *value = t->nodelay;
+        return 0;
+    case UT_OPT_CORK:
+        *value = t->corked + t->more_follows;
         return 0;
     case UT_OPT_RCV_LIMIT:
         *value = t->reasm.limit;
@@ -168,11 +197,23 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
     case UT_OPT_TTL:
         *value = c->ttl;
         return 0;
+    case UT_OPT_MTU_DISCOVER:
+        *value = c->discover;
+        return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;
         return 0;
+    case UT_OPT_CONGESTION:
+        *value = cc_index(t->cc.ops);
+        return 0;
+    case UT_OPT_RTO_MIN:
+        *value = (int64_t)u64_min(t->rto_min, INT64_MAX);
+        return 0;
     case UT_OPT_SND_LOWAT:
         *value = t->snd_lowat;
+        return 0;
+    case UT_OPT_NOTSENT_LOWAT:
+        *value = t->notsent_lowat;
         return 0;
     default:
         return -UT_E_INVALID;

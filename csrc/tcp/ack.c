@@ -4,10 +4,14 @@
  */
 #include "tcp/arrive.h"
 #include "tcp/options.h"
+#include "tcp/rate.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
+#include "tcp/sent.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
+#include "tcp/user.h"
 #include "tcp/window.h"
 
 /* SYN-RECEIVED: the ACK of our SYN establishes the connection. */
@@ -24,7 +28,8 @@ static struct tcp_verdict ack_in_syn_received(struct tcb *t, const struct arriva
     t->snd_wl2 = seg->ack;
     t->syn_queued = false;
     if (t->rtt.timed_since != TIME_NEVER)
-        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, a->now), p->rto_min, p->rto_max);
+        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, a->now), a->now, t->rto_min,
+                      p->rto_max);
     t->rtt.timed_since = TIME_NEVER;
     t->rtt.backoff = 0;
     timers_stop_rexmt(t);
@@ -45,6 +50,8 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
             return;
         sample = time_between(t->rtt.timed_since, a->now);
         t->rtt.timed_since = TIME_NEVER;
+        /* RFC 5927 7.2, maxsizeacked: one segment of a round trip stands for all. */
+        t->mtu.acked_mss = (uint16_t)u32_max(t->mtu.acked_mss, t->rtt.timed_len);
     } else if (t->ts_ok && o->has_ts && o->ts_ecr != 0 && t->rtt.backoff > 0) {
         /* RFC 7323 4.1: the echo tells which transmission is acknowledged, so that even a
          * retransmission yields a sample; coarse (1 ms), hence only where Karn forbids the other.
@@ -56,47 +63,140 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     } else {
         return;
     }
-    rtt_on_sample(&t->rtt, sample, p->rto_min, p->rto_max);
+    rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
+    t->rack.tlp_sampled = true;
+    t->restarted_at = TIME_NEVER;
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
 {
-    if (t->write_blocked && sendq_free(&t->sendq) >= u32_min(t->snd_lowat, t->sendq.limit)) {
-        t->write_blocked = false;
-        t->events |= TCP_EV_WRITABLE;
-    }
+    if (t->write_blocked)
+        tcp_tell_writable(t);
     if (t->user_gone && t->wait_deadline != TIME_NEVER)
         t->wait_deadline = time_after(a->now, t->env->params.orphan_timeout);
+}
+
+/* Of the bytes acknowledged those that SACK or duplicate ACKs had not told of: a burst of reordered
+ * segments is no reason to grow by all of them at once. */
+static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *n)
+{
+    if (t->sack_ok)
+        return u32_min(n->acked, n->delivered);
+    return n->acked - u32_min(n->acked, (uint32_t)t->dup_acks * t->snd_mss);
+}
+
+/* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
+ * cwnd to it (cc.h). */
+static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delivered)
+{
+    if (t->recovery_mode == RECOVERY_FAST && !cc_owns_cwnd(&t->cc))
+        return;
+    struct cc_ack told;
+    struct rate_sample sample;
+    told.now = now;
+    told.srtt = t->rtt.srtt;
+    told.una = tcb_una_offset(t);
+    told.nxt = told.una + tcb_flight(t);
+    told.acked = acked;
+    told.delivered = delivered;
+    told.mss = t->snd_mss - options_data_length(t);
+    /* In slow start half of cwnd in use will be all of it a round trip later. */
+    told.was_cwnd_limited = t->was_cwnd_limited || (t->cc.cwnd < t->cc.ssthresh &&
+                                                    t->cc.cwnd < 2 * (uint64_t)t->max_flight);
+    told.rtt = t->cc.wants_rtt ? times_rtt(t, now) : 0;
+    told.rate = NULL;
+    if (cc_wants_rate(&t->cc)) {
+        told.rtt = sent_rtt(t, now);
+        told.pipe = recovery_pipe(t);
+        rate_sample_take(t, delivered, now, &sample);
+        told.rate = &sample;
+        told.lost = (uint32_t)sample.newly_lost;
+    }
+    cc_on_ack(&t->cc, &told);
+}
+
+/* Nothing is missing, suspected or being probed for, and this ACK reports nothing of the kind. */
+static bool is_quiet(const struct tcb *t, const struct arrival *a)
+{
+    return t->trouble == NULL && a->seg->opt.sack_count == 0 &&
+           !(t->rack.tlp_out | t->rack.mtu_probe_out) && t->recovery_mode == RECOVERY_NONE &&
+           t->dup_acks == 0;
+}
+
+static void ack_advance(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
+    t->snd_una = a->seg->ack;
+    uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
+    data = u32_min(data, sendq_held(&t->sendq));
+    sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
+}
+
+/* What the ACK says of losses, before congestion control hears of it. */
+static struct tcp_news ack_scoreboard(struct tcb *t, const struct arrival *a, uint32_t acked)
+{
+    struct tcp_news news = {
+        .seg = a->seg, .now = a->now, .una = tcb_una_offset(t) - acked, .acked = acked};
+    sack_advance(t, &news);
+    if (t->sack_ok && a->seg->opt.sack_count > 0)
+        sack_update(t, &news);
+    return news;
+}
+
+/* Several ACKs of one instant are the rule: what the first of them did to the timers stands. */
+static bool timers_stand(const struct tcb *t, ns_t now)
+{
+    return t->restarted_at == now && tcb_flight(t) > t->snd_mss &&
+           (t->rexmt_kind == REXMT_PROBE || t->rexmt_kind == REXMT_DATA);
+}
+
+static void ack_timers(struct tcb *t, ns_t now, bool quiet)
+{
+    t->soft_error = 0;
+    times_acked(t);
+    if (quiet && timers_stand(t, now))
+        return;
+    t->restarted_at = quiet ? now : TIME_NEVER;
+    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
+    if (tcb_flight(t) == 0) {
+        timers_stop_rexmt(t); /* RFC 6298 5.2 */
+        times_forget(t);
+    } else if (t->snd_wnd > 0) {
+        timers_restart_rexmt(t, now); /* RFC 6298 5.3 */
+    }
+}
+
+/* FlightSize before the ACKs of this instant: what had been in the network when it said what they
+ * say. They are taken in together, and nothing leaves between them. */
+static void note_flight(struct tcb *t, ns_t now)
+{
+    if (t->flight_before_at == now)
+        return;
+    t->flight_before_at = now;
+    t->flight_before = tcb_flight(t);
 }
 
 /* Snd.una moves: data, and the FIN last. */
 static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
 {
-    struct cc_ack told = {
-        .now = a->now,
-        .acked = acked,
-        .flight = tcb_flight(t),
-        .mss = t->snd_mss - options_data_length(t),
-        .was_cwnd_limited = t->was_cwnd_limited,
-    };
-    t->snd_una = a->seg->ack;
-    uint32_t data = tcb_fin_acked(t) && t->fin_sent && acked > 0 ? acked - 1 : acked;
-    data = u32_min(data, sendq_held(&t->sendq));
-    sendq_ack(&t->sendq, &t->env->snd_rings, t->sendq.una + data);
-    sack_advance(t);
-    if (t->sack_ok && a->seg->opt.sack_count > 0)
-        sack_update(t, &a->seg->opt);
+    bool quiet = is_quiet(t, a);
+    struct tcp_news news = {.delivered = acked};
+    note_flight(t, a->now);
+    ack_advance(t, a, acked);
+    if (!quiet)
+        news = ack_scoreboard(t, a, acked);
+    else if (t->log != NULL)
+        sent_note_delivered(t, tcb_una_offset(t) - acked, tcb_una_offset(t));
     ack_take_sample(t, a);
-    if (t->recovery_mode != RECOVERY_FAST)
-        t->cc.ops->on_ack(&t->cc, &told);
-    t->was_cwnd_limited = false;
-    recovery_on_ack(t, acked, a->now);
-    t->rexmt_since = TIME_NEVER; /* answered: R2 counts anew */
-    t->soft_error = 0;
-    if (tcb_flight(t) == 0)
-        timers_stop_rexmt(t); /* RFC 6298 5.2 */
-    else if (t->snd_wnd > 0)
-        timers_restart_rexmt(t, a->now); /* RFC 6298 5.3 */
+    if (t->log != NULL)
+        sent_advance(t, tcb_una_offset(t));
+    ack_tell_cc(t, a->now, quiet ? acked : ack_newly_delivered(t, &news), news.delivered);
+    if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
+        sent_forget(t);
+    if (quiet)
+        t->rexmt_now = false;
+    else
+        recovery_on_ack(t, &news);
+    ack_timers(t, a->now, quiet);
     ack_tell_user(t, a);
 }
 
@@ -142,12 +242,18 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
 /* The same ACK again, with or without news of what arrived beyond it. */
 static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
 {
-    bool reports = t->sack_ok && a->seg->opt.sack_count > 0;
-    bool news = reports && sack_update(t, &a->seg->opt);
+    struct tcp_news news = {.seg = a->seg, .now = a->now, .una = tcb_una_offset(t)};
+    if (t->sack_ok && a->seg->opt.sack_count > 0)
+        sack_update(t, &news);
+    news.duplicate = is_duplicate(t, a, window_changed);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
-    if (news || (!t->sack_ok && is_duplicate(t, a, window_changed))) {
-        t->dup_acks_in++;
-        recovery_on_dup_ack(t, news, a->now);
+    bool counts = news.sacked || (!t->sack_ok && news.duplicate);
+    t->dup_acks_in += counts;
+    if (news.delivered > 0 && cc_wants_rate(&t->cc))
+        ack_tell_cc(t, a->now, 0, news.delivered);
+    if (counts || news.has_dsack || t->rack.tlp_out || t->recovery_mode == RECOVERY_RTO) {
+        recovery_on_ack(t, &news);
+        timers_choose_rexmt(t, a->now);
     }
 }
 
@@ -206,6 +312,8 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
         ack_new(t, a, acked);
     else
         ack_again(t, a, window_changed);
+    if (window_changed && t->write_blocked)
+        tcp_tell_writable(t); /* what waited unsent may leave now */
     ack_mind_window(t, a);
     return ack_of_fin(t, a->now);
 }

@@ -13,11 +13,23 @@ struct tcp_verdict close_with(struct tcb *t, int error)
     t->error = error;
     t->events |= TCP_EV_CLOSED | TCP_EV_READABLE;
     timers_stop_all(t);
-    t->ack_now = t->syn_queued = t->rexmt_now = t->probe_now = false;
+    t->ack_now = t->syn_queued = t->rexmt_now = t->probe_now = t->rack.tlp_now = false;
     /* What the peer will never acknowledge is given back at once; what it sent stays readable. */
     sendq_free_all(&t->sendq, &t->env->snd_rings);
     tcp_set_state(t, TCP_CLOSED);
     return verdict_of(VERDICT_CLOSED);
+}
+
+void note_duplicate(struct tcb *t, seq32 lo, seq32 hi)
+{
+    if (!t->sack_ok || t->dsack_due)
+        return; /* RFC 2883 4: one block; the oldest not yet told */
+    uint32_t back = seq_lt(lo, t->rcv_nxt) ? seq_len(t->rcv_nxt, lo) : 0;
+    if (back > t->reasm.nxt)
+        return; /* before the first byte there was */
+    t->dsack_lo = lo;
+    t->dsack_hi = seq_lt(lo, t->rcv_nxt) && seq_gt(hi, t->rcv_nxt) ? t->rcv_nxt : hi;
+    t->dsack_due = true;
 }
 
 bool challenge_may_leave(struct tcb *t, ns_t now)
@@ -58,6 +70,8 @@ static struct tcp_verdict not_acceptable(struct tcb *t, const struct arrival *a,
         tcp_count_drop(t->env, DROP_tcp_ack_limited);
         return verdict_drop(why);
     }
+    if (why == DROP_tcp_seq_outside && a->seg->len > 0 && seq_lt(a->seg->seq, t->rcv_nxt))
+        note_duplicate(t, a->seg->seq, seq_add(a->seg->seq, a->seg->len));
     t->ack_now = true;
     return verdict_drop(why);
 }
@@ -108,6 +122,8 @@ static struct tcp_verdict arrive_sequence(struct tcb *t, struct arrival *a)
         uint32_t old = seq_len(t->rcv_nxt, a->seq);
         uint32_t syn = seg->flags & TCP_SYN ? 1 : 0;
         uint32_t cut = u32_min(a->len, old - syn);
+        if (cut > 0)
+            note_duplicate(t, seq_add(seg->seq, syn), seq_add(seg->seq, syn + cut));
         a->data += cut;
         a->len -= cut;
         a->seq = t->rcv_nxt;

@@ -5,16 +5,11 @@
 #include "base/base.h"
 #include "tcp/cc.h"
 
-uint32_t cc_initial_window(uint32_t mss)
-{
-    return u32_min(10 * mss, u32_max(2 * mss, 14600)); /* RFC 6928 2 */
-}
-
 static void newreno_init(struct tcp_cc *cc, uint32_t mss)
 {
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX; /* RFC 5681 3.1: arbitrarily high */
-    cc->newreno.bytes_acked = 0;
+    cc->own.newreno.bytes_acked = 0;
 }
 
 static void newreno_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
@@ -29,49 +24,57 @@ static void newreno_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
         cc->cwnd += u32_min(a->acked, u32_max(room, a->mss));
         return;
     }
-    cc->newreno.bytes_acked += a->acked;
-    if (cc->newreno.bytes_acked >= cc->cwnd) {
-        cc->newreno.bytes_acked -= cc->cwnd;
+    cc->own.newreno.bytes_acked += a->acked;
+    if (cc->own.newreno.bytes_acked >= cc->cwnd) {
+        cc->own.newreno.bytes_acked -= cc->cwnd;
         cc->cwnd += a->mss; /* RFC 5681 3.1 (MUST): at most one SMSS per RTT */
     }
 }
 
-static void newreno_on_loss(struct tcp_cc *cc, uint32_t flight, uint32_t mss, ns_t now)
+/* RFC 5681 (4) */
+static uint32_t newreno_ssthresh(const struct cc_loss *l)
 {
-    (void)now;
-    cc->ssthresh = u32_max(flight / 2, 2 * mss); /* RFC 5681 (4) */
-    cc->cwnd = cc->ssthresh;                     /* RFC 6675 5 (4.2) */
-    cc->newreno.bytes_acked = 0;
+    return u32_max(l->flight / 2, 2 * l->mss);
 }
 
-static void newreno_on_recovered(struct tcp_cc *cc, uint32_t mss, ns_t now)
+static void newreno_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
 {
-    (void)now;
-    cc->cwnd = u32_max(cc->ssthresh, mss); /* RFC 5681 3.2 (6) */
+    cc->ssthresh = newreno_ssthresh(l);
+    cc->cwnd = cc->ssthresh; /* RFC 6675 5 (4.2) */
+    cc->own.newreno.bytes_acked = 0;
 }
 
-static void newreno_on_rto(struct tcp_cc *cc, uint32_t flight, uint32_t mss, bool first, ns_t now)
+static void newreno_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
 {
-    (void)now;
+    cc->cwnd = u32_max(cc->ssthresh, l->mss); /* RFC 5681 3.2 (6) */
+}
+
+static void newreno_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
+{
     if (first)
-        cc->ssthresh = u32_max(flight / 2, 2 * mss); /* RFC 5681 3.1 (4) */
-    cc->cwnd = mss;                                  /* the loss window */
-    cc->newreno.bytes_acked = 0;
+        cc->ssthresh = newreno_ssthresh(l); /* RFC 5681 3.1 (4) */
+    cc->cwnd = l->mss;                      /* the loss window */
+    cc->own.newreno.bytes_acked = 0;
 }
 
-static void newreno_on_idle(struct tcp_cc *cc, uint32_t mss)
+static void newreno_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto)
 {
-    cc->cwnd = u32_min(cc->cwnd, cc_initial_window(mss)); /* RFC 5681 4.1 */
+    cc_restart(cc, now->mss, idle, rto);
+}
+
+static uint32_t newreno_describe(const struct tcp_cc *cc, struct cc_value *out)
+{
+    out[0] = (struct cc_value){"bytes_acked", cc->own.newreno.bytes_acked};
+    return 1;
 }
 
 const struct cc_ops cc_newreno = {
-    .name = "newreno",
+    .name = "reno",
     .init = newreno_init,
     .on_ack = newreno_on_ack,
-    .on_loss = newreno_on_loss,
+    .on_recovery = newreno_on_recovery,
     .on_recovered = newreno_on_recovered,
     .on_rto = newreno_on_rto,
+    .describe = newreno_describe,
     .on_idle = newreno_on_idle,
 };
-
-const struct cc_ops *const cc_all[] = {&cc_newreno, NULL};

@@ -12,6 +12,7 @@
 #include "base/ring.h"
 #include "base/seq32.h"
 #include "base/time.h"
+#include "tcp/cc.h"
 #include "tcp/state.h"
 
 struct tcp_params {
@@ -19,7 +20,10 @@ struct tcp_params {
     uint32_t synack_retries;
     uint8_t quick_acks; /* first data segments of a connection that are acknowledged at once */
     uint32_t challenge_ack_limit; /* per connection and second */
-    bool use_timestamps, use_window_scale, use_sack, nodelay;
+    bool use_timestamps, use_window_scale, use_sack, use_rack, nodelay;
+    bool rto_min_is_of_variance; /* RTO >= SRTT + rto_min, as Linux has it */
+    uint8_t mtu_probing;         /* enum mtu_probing */
+    uint8_t batch_min_segs;      /* not 0: only what an algorithm wants paced by its nature is */
 };
 
 /* What the IP layer says about the way to the peer. */
@@ -39,6 +43,9 @@ struct tcp_env {
     struct tcp_params params;
     struct ring_cache snd_rings, rcv_rings;
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
+    struct pool times;   /* of struct tcp_times: while data is in flight */
+    struct pool sent;    /* of struct sent_log: the same, where the rate is sampled */
+    struct cc_env cc;
     struct rand *rand;
     struct tcp_moves moves;
     uint64_t drops[DROP_COUNT];

@@ -7,7 +7,7 @@
 
 #define TCP_MIN_MSS 64 /* smaller announcements are raised to this: attacks 12 and 15 */
 
-/* Eff.snd.MSS before options: `announced` is the peer's MSS option, 0 = none came. */
-uint16_t mss_to_send(struct tcp_path path, uint16_t announced);
+/* Eff.snd.MSS before options: what the path carries and what the peer takes. */
+uint16_t mss_to_send(uint16_t path_mss, uint16_t peer_mss);
 
 #endif

@@ -4,14 +4,15 @@
  */
 #include "tcp/options.h"
 
-#include "tcp/mss.h"
+#include "tcp/mtu.h"
 
 void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now)
 {
     const struct tcp_opts *o = &syn->opt;
     const struct tcp_params *p = &t->env->params;
-    t->snd_mss = mss_to_send(t->path, o->has_mss ? o->mss : 0);
+    mtu_agree(t, o->has_mss ? o->mss : 0);
     t->sack_ok = p->use_sack && o->sack_permitted;
+    t->rack_on = t->sack_ok && p->use_rack; /* 8985-01 (MUST) */
     t->ts_ok = p->use_timestamps && o->has_ts;
     if (t->ts_ok) {
         t->ts_recent = o->ts_val;
@@ -22,7 +23,7 @@ void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now)
     t->snd_wscale = t->wscale_ok ? (uint8_t)u32_min(o->wscale, TCP_MAX_WSCALE) : 0;
     if (!t->wscale_ok)
         t->rcv_wscale = 0;
-    t->cc.ops->init(&t->cc, t->snd_mss - options_data_length(t));
+    cc_start(&t->cc, t->snd_mss - options_data_length(t));
 }
 
 void options_for_syn(const struct tcb *t, bool with_ack, ns_t now, struct tcp_opts *out)
@@ -65,7 +66,9 @@ static void options_sack(const struct tcb *t, struct tcp_opts *out)
     uint32_t room = t->ts_ok ? 3 : 4; /* RFC 2018 3: what fits beside a timestamp */
     const struct range *told[TCP_OPT_MAX_SACK] = {NULL};
     uint8_t n = 0;
-    for (uint32_t i = 0; i < trouble->recent_count && n < room; i++) {
+    if (t->dsack_due) /* RFC 2883 4 (2883-01): the first block; 2883-03: its run comes second */
+        out->sack[n++] = (struct tcp_sack_block){t->dsack_lo, t->dsack_hi};
+    for (uint32_t i = 0; trouble != NULL && i < trouble->recent_count && n < room; i++) {
         const struct range *run = ranges_find(&trouble->runs, trouble->recent[i]);
         if (run == NULL || options_has_told(told, n, run))
             continue;
@@ -85,7 +88,8 @@ static void options_sack(const struct tcb *t, struct tcp_opts *out)
 
 static bool owes_sack(const struct tcb *t)
 {
-    return t->sack_ok && t->trouble != NULL && !ranges_is_empty(&t->trouble->runs);
+    return t->sack_ok &&
+           (t->dsack_due || (t->trouble != NULL && !ranges_is_empty(&t->trouble->runs)));
 }
 
 void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out)

@@ -7,11 +7,15 @@
 #include "tcp/output.h"
 
 #include "tcp/options.h"
+#include "tcp/pace.h"
+#include "tcp/prr.h"
+#include "tcp/rack.h"
 #include "tcp/recovery.h"
+#include "tcp/sent.h"
 #include "tcp/timers.h"
+#include "tcp/times.h"
+#include "tcp/tlp.h"
 #include "tcp/window.h"
-
-static uint64_t nxt_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_nxt); }
 
 static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
 
@@ -31,6 +35,8 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_o
     out->seg.data = NULL;
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);
+    t->dsacks_out += t->dsack_due;
+    t->dsack_due = false; /* 2883-02: each is reported once */
     out->data.len[0] = out->data.len[1] = 0;
     out->mss = (uint16_t)mss_now(t);
     t->ack_now = false;
@@ -47,8 +53,9 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
     out->data = sendq_view(&t->sendq, &t->env->snd_rings, lo, len);
     out->seg.len = len;
     t->data_segs_out++;
-    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued. */
-    if (lo + len == t->sendq.end)
+    /* RFC 9293 3.9.1.2 (MUST-61): PSH on the last of what is queued; and on the last of a batch
+     * that the link segments, so that a receiver that merges segments does not wait for more. */
+    if ((lo + len == t->sendq.end && (!t->unpushed || t->probe_now)) || len > out->mss)
         out->seg.flags |= TCP_PSH;
 }
 
@@ -81,22 +88,36 @@ static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
     return true;
 }
 
-static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+static void send_again(struct tcb *t, ns_t now, const struct range *run, struct tcp_out *out)
 {
-    struct range run;
-    uint32_t mss = mss_now(t);
-    if (!recovery_next(t, mss, limit, &run))
-        return false;
-    uint64_t data_end = u64_min(run.hi, t->sendq.end);
-    uint32_t len = run.lo < data_end ? (uint32_t)(data_end - run.lo) : 0;
-    bool fin = t->fin_sent && run.hi > t->sendq.end;
-    fill(t, now, tcb_snd_seq(t, run.lo), fin ? TCP_FIN : 0, out);
-    carry(t, run.lo, len, out);
-    recovery_sent(t, &run);
+    uint64_t data_end = u64_min(run->hi, t->sendq.end);
+    uint32_t len = run->lo < data_end ? (uint32_t)(data_end - run->lo) : 0;
+    bool fin = t->fin_sent && run->hi > t->sendq.end;
+    fill(t, now, tcb_snd_seq(t, run->lo), fin ? TCP_FIN : 0, out);
+    carry(t, run->lo, len, out);
+    recovery_sent(t, run, now);
+    if (t->log != NULL)
+        sent_note_again(t, run->lo, run->hi, now);
+    times_sent_again(t);
+    pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
     t->last_sent = now;
-    timers_start_rexmt(t, now);
+    if (run->lo == tcb_una_offset(t))
+        timers_restart_rexmt(t, now); /* 6298-09 (MUST): an RTO from the last sending of it */
+    else
+        timers_start_rexmt(t, now);
+}
+
+static bool output_again(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    struct range run;
+    if (t->recovery_mode == RECOVERY_NONE && !t->rexmt_now)
+        return false;
+    uint32_t mss = mss_now(t), room = t->rexmt_now ? UINT32_MAX : pace_room(t, mss, now);
+    if (room == 0 || !recovery_next(t, mss, u32_min(limit, room), &run))
+        return false;
+    send_again(t, now, &run, out);
     return true;
 }
 
@@ -107,17 +128,37 @@ static uint32_t usable_window(const struct tcb *t)
     return t->snd_wnd > flight ? t->snd_wnd - flight : 0;
 }
 
+static uint32_t cwnd_room(const struct tcb *t)
+{
+    uint32_t pipe = recovery_pipe(t);
+    return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+}
+
+uint32_t tcp_output_room(const struct tcb *t) { return u32_min(usable_window(t), cwnd_room(t)); }
+
+static uint32_t unsent(const struct tcb *t)
+{
+    return t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+}
+
+uint32_t tcp_output_unsent(const struct tcb *t)
+{
+    /* Before, snd_nxt counts a SYN that is not acknowledged. */
+    return t->state < TCP_ESTABLISHED ? sendq_held(&t->sendq) : unsent(t);
+}
+
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
 static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
 {
-    uint32_t usable = usable_window(t), pipe = recovery_pipe(t), flight = tcb_flight(t);
-    uint32_t room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    t->is_cwnd_limited = false;
+    uint32_t usable = usable_window(t), room = cwnd_room(t), flight = tcb_flight(t);
     if (room < mss && room < avail && flight > 0)
         room = 0; /* a fraction of a segment is not worth cwnd's last bytes */
-    if (room < u32_min(avail, usable))
-        t->was_cwnd_limited = true;
+    t->is_cwnd_limited = room < u32_min(avail, usable);
+    /* At least two batches in flight, so that the ACKs of one let the next go. */
+    limit = u32_min(limit, t->cc.cwnd / 2);
     uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
-    bool nagle = !t->nodelay && flight > 0 && !t->fin_queued;
+    bool nagle = (t->corked || (!t->nodelay && flight > 0)) && !t->fin_queued;
     if (len > mss && (len < avail || nagle))
         return len - len % mss;
     if (len >= mss || (len > 0 && t->probe_now))
@@ -130,8 +171,10 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
 
 static void restart_after_idle(struct tcb *t, ns_t now)
 {
-    if (tcb_flight(t) == 0 && t->last_sent != 0 && time_between(t->last_sent, now) > t->rtt.rto)
-        t->cc.ops->on_idle(&t->cc, t->snd_mss - options_data_length(t)); /* RFC 5681 4.1 */
+    if (tcb_flight(t) != 0 || t->last_sent == 0 || now <= t->last_sent)
+        return;
+    struct cc_loss state = {now, 0, t->snd_mss - options_data_length(t)};
+    cc_on_idle(&t->cc, &state, now - t->last_sent, t->rtt.rto); /* RFC 5681 4.1 */
 }
 
 static void send_fin(struct tcb *t)
@@ -146,48 +189,129 @@ static void send_fin(struct tcb *t)
 /* Sends `len` new bytes from snd_nxt, and the FIN with them. */
 static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
 {
-    uint64_t lo = nxt_offset(t);
+    uint64_t lo = tcb_nxt_offset(t);
     fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
     carry(t, lo, len, out);
     if (t->rtt.timed_since == TIME_NEVER && t->recovery_mode == RECOVERY_NONE && !t->probe_now) {
         t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
         t->rtt.timed_seq = t->snd_nxt;
+        t->rtt.timed_len = len >= out->mss ? t->snd_mss : (uint16_t)len;
     }
+    times_sent(t, t->snd_nxt, seq_add(t->snd_nxt, len), now);
+    if (t->recovery_mode == RECOVERY_FAST)
+        prr_on_sent(t, len);
+    if (t->cc.wants_log)
+        sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
-    if (fin)
+    t->flight_before_at = TIME_NEVER; /* FlightSize is another one now */
+    if (fin) {
+        t->fin_was_alone = len == 0;
         send_fin(t);
+    }
     t->last_sent = now;
+}
+
+/* RFC 7661 4.1, over a round trip and not an ACK: whether cwnd was the limit, else how much of it
+ * was used at most. ACKs that come in one batch all find the same. */
+static void cwnd_used(struct tcb *t)
+{
+    uint32_t flight = tcb_flight(t);
+    if (!t->is_cwnd_limited && !seq_geq(t->snd_una, t->cwnd_use_end) &&
+        (t->was_cwnd_limited || flight <= t->max_flight))
+        return;
+    t->was_cwnd_limited = t->is_cwnd_limited;
+    t->max_flight = flight;
+    t->cwnd_use_end = t->snd_nxt;
 }
 
 static bool output_new(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - nxt_offset(t));
+    uint32_t avail = unsent(t);
     if (avail == 0 && !fin_is_due(t))
         return false;
     restart_after_idle(t, now);
-    uint32_t mss = mss_now(t);
-    uint32_t len = avail > 0 ? sendable(t, avail, mss, limit) : 0;
+    uint32_t mss = mss_now(t), room = pace_room(t, mss, now);
+    uint32_t len = avail > 0 ? sendable(t, avail, mss, u32_min(limit, room)) : 0;
+    if (room == 0 && len > 0)
+        return false; /* the pace deadline runs */
     bool fin = fin_is_due(t) && len == avail && usable_window(t) > len;
     if (len == 0 && !fin) {
+        if (t->is_cwnd_limited && avail > 0)
+            cwnd_used(t);
         if (tcb_flight(t) == 0 && t->rexmt_kind == REXMT_NONE)
             timers_start_persist(t, now); /* a closed or silly window: RFC 9293 3.8.6.1 */
         return false;
     }
+    /* In a burst the timers stand, but for the second segment: a flight of one has its own PTO. */
+    bool runs = t->rexmt_kind == REXMT_PROBE && t->last_sent == now && tcb_flight(t) > 2 * mss;
     send_new(t, now, len, fin, out);
+    cwnd_used(t);
     t->probe_now = false;
-    timers_start_rexmt(t, now); /* RFC 6298 5.1 */
+    pace_sent(t, len, now);
+    if (!runs)
+        timers_start_rexmt(t, now); /* RFC 6298 5.1 */
     return true;
+}
+
+/* TLP_send_probe() of RFC 8985 7.3 (8985-15): new data if there is some and the peer takes it, else
+ * the last segment again. cwnd is not asked: there is one probe at most. */
+static bool output_tail_probe(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    t->rack.tlp_now = false;
+    if (tcb_flight(t) == 0 || t->recovery_mode != RECOVERY_NONE)
+        return false;
+    uint32_t mss = mss_now(t), usable = usable_window(t);
+    uint32_t avail = unsent(t);
+    uint32_t len = u32_min(avail, mss);
+    bool fin = fin_is_due(t) && len == avail && usable > len;
+    bool resent = usable < len || (len == 0 && !fin);
+    if (resent) {
+        struct range last = tlp_last(t, mss);
+        send_again(t, now, &last, out);
+    } else {
+        send_new(t, now, len, fin, out);
+    }
+    tlp_sent(t, resent);
+    timers_restart_rexmt(t, now); /* 8985-16 (MUST) */
+    return true;
+}
+
+/* RFC 4821 7.5: new data in one segment larger than any before. */
+static bool output_mtu_probe(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
+    uint32_t pipe = recovery_pipe(t), room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    uint32_t len = mtu_probe_due(t, avail, usable_window(t), room);
+    if (len == 0 || pace_room(t, len, now) == 0)
+        return false;
+    mtu_probe_sent(t, len);
+    send_new(t, now, len, false, out);
+    out->mss = (uint16_t)len; /* whole: 8899-03, DF is set */
+    cwnd_used(t);
+    pace_sent(t, len, now);
+    timers_start_rexmt(t, now);
+    return true;
+}
+
+/* What leaves before all else. */
+static bool output_probes(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    if (t->rack.tlp_now && output_tail_probe(t, now, out))
+        return true;
+    return t->rack.mtu_due && output_mtu_probe(t, now, out);
 }
 
 /* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
 static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
-    bool unsent = !t->fin_sent && t->sendq.end > nxt_offset(t);
+    bool unsent = !t->fin_sent && t->sendq.end > tcb_nxt_offset(t);
     if (tcb_flight(t) > 0) {
         uint64_t una = tcb_snd_offset(t, t->snd_una);
         bool fin = una == t->sendq.end;
         fill(t, now, t->snd_una, fin ? TCP_FIN : 0, out);
         carry(t, una, fin ? 0 : 1, out);
+        if (t->log != NULL)
+            sent_note_again(t, una, una + 1, now);
         t->retransmits++;
     } else if (unsent || fin_is_due(t)) {
         send_new(t, now, unsent ? 1 : 0, !unsent, out);
@@ -206,6 +330,8 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
     if (t->state != TCP_TIME_WAIT) {
+        if (UT_UNLIKELY(t->rack.tlp_now || t->rack.mtu_due) && output_probes(t, now, out))
+            return true;
         if (output_again(t, now, limit, out) || output_new(t, now, limit, out))
             return true;
         if (t->probe_now && output_probe(t, now, out))
@@ -226,9 +352,9 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
 bool tcp_output_is_due(const struct tcb *t)
 {
     if (t->ack_now || t->syn_queued || t->probe_now || t->keepalive_now || t->rexmt_now ||
-        fin_is_due(t))
+        t->rack.tlp_now || fin_is_due(t))
         return true;
     if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
         return false;
-    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > nxt_offset(t));
+    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > tcb_nxt_offset(t));
 }

@@ -18,5 +18,8 @@ struct tcp_out {
 bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out);
 /* Cheap test whether tcp_output_next could return true; may err on the side of true. */
 bool tcp_output_is_due(const struct tcb *t);
+/* Bytes queued that never left, and how many new ones the peer's window and cwnd let leave now. */
+uint32_t tcp_output_unsent(const struct tcb *t);
+uint32_t tcp_output_room(const struct tcb *t);
 
 #endif

@@ -33,8 +33,11 @@ bool respond_abort(const struct tcb *t, ns_t now, struct tcp_seg *out)
         return false; /* RFC 9293 3.10.5: the peer knows of nothing, or has closed as well */
     }
     *out = (struct tcp_seg){.flags = TCP_RST | TCP_ACK, .seq = t->snd_nxt, .ack = t->rcv_nxt};
-    if (t->ts_ok) /* RFC 7323 3.2: on resets as well */
-        out->opt = (struct tcp_opts){
-            .has_ts = true, .ts_val = options_ts_now(t->ts_offset, now), .ts_ecr = t->ts_recent};
+    /* RFC 7323 3.2 (SHOULD): on RST too. */
+    out->opt.has_ts = t->ts_ok;
+    if (t->ts_ok) {
+        out->opt.ts_val = options_ts_now(t->ts_offset, now);
+        out->opt.ts_ecr = t->ts_recent;
+    }
     return true;
 }

@@ -10,10 +10,38 @@
 
 void rtt_init(struct tcp_rtt *r, ns_t rto_initial)
 {
-    *r = (struct tcp_rtt){.rto = rto_initial, .min = TIME_NEVER, .timed_since = TIME_NEVER};
+    *r = (struct tcp_rtt){
+        .rto = rto_initial, .min = TIME_NEVER, .min_next = TIME_NEVER, .timed_since = TIME_NEVER};
 }
 
-void rtt_on_sample(struct tcp_rtt *r, ns_t sample, ns_t rto_min, ns_t rto_max)
+void rtt_bound(struct tcp_rtt *r, ns_t rto_min, ns_t rto_max)
+{
+    if (r->srtt == 0)
+        return;
+    /* RFC 6298 2.3, 4: the variance term is never below the clock's grain. */
+    ns_t var = u64_max(RTT_GRANULARITY, 4 * r->rttvar);
+    if (r->floor_is_of_variance)
+        var = u64_max(var, rto_min);
+    ns_t rto = time_after(r->srtt, var);
+    /* DEVIATES RFC 6298 2.4: the floor is rto_min (200 ms by default, as Linux), because a floor of
+     * 1 s makes every tail loss a second long on today's paths. */
+    r->rto = u64_min(u64_max(rto, rto_min), rto_max);
+}
+
+/* 8985-10: a minimum that is at most two windows old, so that a longer path is believed in the
+ * end. */
+static void note_min(struct tcp_rtt *r, ns_t sample, ns_t now)
+{
+    if (time_between(r->min_since, now) >= RTT_MIN_WINDOW) {
+        r->min = r->min_since != 0 ? r->min_next : r->min;
+        r->min_next = TIME_NEVER;
+        r->min_since = now;
+    }
+    r->min_next = u64_min(r->min_next, sample);
+    r->min = u64_min(r->min, sample);
+}
+
+void rtt_on_sample(struct tcp_rtt *r, ns_t sample, ns_t now, ns_t rto_min, ns_t rto_max)
 {
     if (r->srtt == 0) {
         /* RFC 6298 2.2 */
@@ -27,12 +55,8 @@ void rtt_on_sample(struct tcp_rtt *r, ns_t sample, ns_t rto_min, ns_t rto_max)
     }
     if (r->srtt == 0)
         r->srtt = 1; /* "no sample yet" is 0 */
-    r->min = u64_min(r->min, sample);
-    /* RFC 6298 2.3, 4: the variance term is never below the clock's grain. */
-    ns_t rto = time_after(r->srtt, u64_max(RTT_GRANULARITY, 4 * r->rttvar));
-    /* DEVIATES RFC 6298 2.4: the floor is rto_min (200 ms by default, as Linux), because a floor of
-     * 1 s makes every tail loss a second long on today's paths. */
-    r->rto = u64_min(u64_max(rto, rto_min), rto_max);
+    note_min(r, sample, now);
+    rtt_bound(r, rto_min, rto_max);
     r->backoff = 0;
 }
 
@@ -40,11 +64,4 @@ void rtt_back_off(struct tcp_rtt *r)
 {
     if (r->backoff < BACKOFF_MAX)
         r->backoff++;
-}
-
-ns_t rtt_timeout(const struct tcp_rtt *r, ns_t rto_max)
-{
-    if (r->rto > rto_max >> r->backoff)
-        return rto_max;
-    return r->rto << r->backoff;
 }

@@ -5,16 +5,14 @@
 #ifndef UT_TCP_SACK_H
 #define UT_TCP_SACK_H
 
-#include "tcp/tcb.h"
-#include "wire/tcp.h"
+#include "tcp/rack.h"
+#include "tcp/recovery.h"
 
-#define DUP_THRESH 3 /* RFC 5681 3.2, RFC 6675 2 */
-
-/* Update() of RFC 6675 4: takes the blocks of an acceptable ACK; true when one told something new.
- * Blocks that are empty, reach beyond snd_nxt or lie below snd_una are ignored (RFC 2018). */
-bool sack_update(struct tcb *t, const struct tcp_opts *opt);
-/* Forgets what is now cumulatively acknowledged. */
-void sack_advance(struct tcb *t);
+/* SND.UNA has advanced from news->una: counts what that delivered and forgets it. */
+void sack_advance(struct tcb *t, struct tcp_news *news);
+/* Update() of RFC 6675 4: takes the blocks of an acceptable ACK. Blocks that are empty, reach
+ * beyond snd_nxt or lie below snd_una are ignored (RFC 2018), but for a D-SACK (RFC 2883). */
+void sack_update(struct tcb *t, struct tcp_news *news);
 /* The peer has discarded what it had SACKed (RFC 2018 8), or nothing is known any more. */
 void sack_clear(struct tcb *t);
 /* Everything un-SACKed below this offset counts as lost: IsLost() of RFC 6675 4 for all at once. */

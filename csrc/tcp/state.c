@@ -37,6 +37,17 @@ bool tcp_state_may_become(enum tcp_state from, enum tcp_state to)
 
 const char *tcp_state_name(enum tcp_state s) { return s < TCP_STATE_COUNT ? state_names[s] : "?"; }
 
+static void note_move(struct tcb *t, enum tcp_state from, enum tcp_state to)
+{
+    struct tcp_moves *moves = &t->env->moves;
+    if (moves->count == TCP_MOVES_MAX)
+        return;
+    moves->item[moves->count].tcb = t;
+    moves->item[moves->count].from = (uint8_t)from;
+    moves->item[moves->count].to = (uint8_t)to;
+    moves->count++;
+}
+
 void tcp_set_state(struct tcb *t, enum tcp_state to)
 {
     enum tcp_state from = t->state;
@@ -44,11 +55,7 @@ void tcp_set_state(struct tcb *t, enum tcp_state to)
         return;
     UT_ASSERT(tcp_state_may_become(from, to));
     t->state = (uint8_t)to;
-    struct tcp_moves *moves = &t->env->moves;
-    if (moves->count < TCP_MOVES_MAX) {
-        moves->item[moves->count].tcb = t;
-        moves->item[moves->count].from = (uint8_t)from;
-        moves->item[moves->count].to = (uint8_t)to;
-        moves->count++;
-    }
+    note_move(t, from, to);
 }
+
+void tcp_tell_path(struct tcb *t) { note_move(t, t->state, t->state); }

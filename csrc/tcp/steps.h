@@ -25,6 +25,8 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a); /* seven
 struct tcp_verdict arrive_fin(struct tcb *t, const struct arrival *a);  /* eighth */
 /* To CLOSED, with the reason the user will be told. */
 struct tcp_verdict close_with(struct tcb *t, int error);
+/* [lo, hi) came once more: the next ACK says so, if SACK was agreed (RFC 2883). */
+void note_duplicate(struct tcb *t, seq32 lo, seq32 hi);
 /* RFC 5961 7: may one more challenge ACK leave? Counts it. */
 bool challenge_may_leave(struct tcb *t, ns_t now);
 

@@ -26,13 +26,13 @@ static void syn_acked(struct tcb *t, ns_t now)
 {
     const struct tcp_params *p = &t->env->params;
     if (t->rtt.timed_since != TIME_NEVER)
-        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, now), p->rto_min, p->rto_max);
+        rtt_on_sample(&t->rtt, time_between(t->rtt.timed_since, now), now, t->rto_min, p->rto_max);
     else if (t->syn_retransmitted)
         t->rtt.rto = u64_min(u64_max(t->rtt.rto, 3 * NS_PER_S), p->rto_max);
     t->rtt.timed_since = TIME_NEVER;
     t->rtt.backoff = 0;
     if (t->syn_tries > 2)
-        t->cc.cwnd = t->snd_mss;
+        cc_lost_syns(&t->cc, t->snd_mss);
     timers_stop_rexmt(t);
     t->syn_queued = false;
 }

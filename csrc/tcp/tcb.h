@@ -11,7 +11,8 @@
  *   3. rcv_nxt never passes rcv_adv, the right edge offered; rcv_adv never moves left
  *   4. unacknowledged sequence space has rexmt_deadline set (kind REXMT), unless the window is
  * closed and nothing is in flight: then kind PERSIST
- *   5. trouble exists while something is out of order or SACKed
+ *   5. trouble exists while something is out of order or SACKed, while a recovery lasts, and while
+ * one may yet prove spurious
  *
  * Stream offsets (64 bits, see sendq.h and reasm.h) do the bookkeeping; sequence numbers (32 bits)
  * are what the wire says.
@@ -22,7 +23,9 @@
 #include "tcp/cc.h"
 #include "tcp/env.h"
 #include "tcp/keepalive.h"
+#include "tcp/mtu.h"
 #include "tcp/reasm.h"
+#include "tcp/resent.h"
 #include "tcp/rtt.h"
 #include "tcp/sendq.h"
 #include "tcp/seq.h"
@@ -37,28 +40,87 @@ enum tcp_event {
     TCP_EV_ALL_SENT = 64,
 };
 
-enum tcp_rexmt_kind { REXMT_NONE, REXMT_DATA, REXMT_PERSIST };
+/* RFC 8985 8: these exclude each other. */
+enum tcp_rexmt_kind {
+    REXMT_NONE,
+    REXMT_DATA,    /* RTO, RFC 6298 */
+    REXMT_PERSIST, /* RFC 9293 3.8.6.1 */
+    REXMT_PROBE,   /* PTO, RFC 8985 7.2 */
+    REXMT_REORDER, /* RFC 8985 6.2 step 5 */
+};
 
 enum tcp_recovery_mode {
     RECOVERY_NONE,
     RECOVERY_FAST, /* RFC 6675 5, RFC 6582 3.2 */
     RECOVERY_RTO,  /* after a time-out, until recovery_point is passed */
+    RECOVERY_MTU,  /* what was too large for the path is sent again; mtu.h */
 };
 
-/* What only a connection with losses or reordering needs; from env->trouble. */
+/* What only a connection with losses or reordering needs; from env->trouble. Offsets are stream
+ * offsets. */
 struct tcp_trouble {
     struct ranges runs;   /* received out of order: reasm.h */
     struct ranges sacked; /* reported by the peer: sack.h */
     uint64_t recent[4];   /* an offset in each run reported, the newest first (RFC 2018 4) */
     uint32_t recent_count;
+
+    /* rack.h */
+    struct ranges lost;   /* to be sent again; nothing of it is SACKed */
+    struct resent resent; /* sent again already */
+    ns_t rack_at;         /* RACK.xmit_ts; 0 = nothing was delivered since this record began */
+    ns_t rack_rtt;        /* RACK.rtt */
+    uint64_t rack_end;    /* RACK.end_seq */
+    uint64_t fack;        /* RACK.fack */
+    ns_t reorder_due;     /* when the reordering timer fires; 0 = it does not run */
+
+    /* prr.h */
+    uint64_t prr_delivered, prr_out;
+    uint32_t recover_fs; /* 0 = PRR is not at work */
+
+    /* undo.h */
+    struct cc_prior prior;
+    uint32_t first_ts;    /* TSval of the first retransmission, while has_first_ts */
+    uint64_t undo_from;   /* SND.UNA when the episode began */
+    uint64_t undo_to;     /* SND.NXT then: what is acknowledged beyond ends the hope of an undo */
+    uint32_t undo_rexmit; /* bytes sent again that no D-SACK has answered */
+    uint8_t frto;         /* enum frto_step */
+    bool may_undo, has_first_ts, wants_first_ts;
+    bool rack_again; /* rack_at is that of a retransmission */
+};
+
+/* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). */
+struct tcp_rack {
+    seq32 dsack_round; /* while has_dsack_round */
+    seq32 tlp_end;     /* while tlp_out */
+    uint8_t reo_wnd_mult, reo_wnd_persist;
+    bool reordering_seen : 1, has_dsack_round : 1;
+    bool tlp_out : 1;                    /* a probe is on its way: TLP.end_seq */
+    bool tlp_resent : 1;                 /* TLP.is_retrans */
+    bool tlp_sampled : 1;                /* the RTT was measured since the last probe */
+    bool tlp_now : 1;                    /* a probe is due */
+    bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h; beside the others, so that one look tells all */
+};
+
+/* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
+struct tcp_rate {
+    uint64_t delivered; /* bytes the peer has, SACKed or acknowledged, each time it got them */
+    uint64_t lost;      /* bytes counted as lost, each time */
+    uint64_t
+        app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
+    uint64_t lost_told; /* `lost` at the last sample */
+    ns_t delivered_at;  /* when `delivered` last grew */
+    ns_t first_sent_at; /* when the run delivered last had left: the send side of a sample begins */
 };
 
 struct tcb {
     struct tcp_env *env;
     struct tcp_trouble *trouble;
-    uint32_t trouble_index;
-    uint8_t state;  /* enum tcp_state; tcp_set_state only */
-    uint8_t events; /* enum tcp_event, not yet told */
+    struct tcp_times *times; /* times.h; NULL = nothing is noted */
+    uint32_t trouble_index, times_index;
+    uint32_t log_index;
+    struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
+    uint8_t state;        /* enum tcp_state; tcp_set_state only */
+    uint8_t events;       /* enum tcp_event, not yet told */
     uint8_t recovery_mode;
     uint8_t rexmt_kind;
     int error;      /* enum ut_error, why it is CLOSED */
@@ -74,12 +136,17 @@ struct tcb {
     bool syn_queued : 1; /* a SYN (or SYN,ACK) is to be sent (again) */
     bool fin_queued : 1; /* the user closed: FIN follows the last byte */
     bool fin_sent : 1;
+    bool fin_was_alone : 1; /* sent without data */
     bool probe_now : 1;     /* a zero-window probe is due */
     bool keepalive_now : 1; /* so is a keep-alive probe */
     bool rexmt_now : 1;     /* the segment at snd_una is due again, whatever cwnd says */
     bool nodelay : 1;
-    bool user_gone : 1; /* closed by its user: an orphan */
-    bool was_cwnd_limited : 1;
+    bool corked : 1;           /* only full segments leave */
+    bool more_follows : 1;     /* what the user gives asks for no PSH */
+    bool unpushed : 1;         /* so it was with the last of it */
+    bool user_gone : 1;        /* closed by its user: an orphan */
+    bool is_cwnd_limited : 1;  /* now */
+    bool was_cwnd_limited : 1; /* cwnd_used in output.c */
     bool fin_received : 1;
     bool urgent_pending : 1; /* rcv_up is ahead of what the user read */
     bool write_blocked : 1;  /* not all was taken: the user waits for TCP_EV_WRITABLE */
@@ -87,29 +154,36 @@ struct tcb {
     bool had_recovery : 1;   /* recovery_point means something */
     bool rescued : 1;        /* this recovery has had its rescue retransmission */
     bool peer_fin_known : 1; /* a FIN has come, perhaps beyond a hole: peer_fin */
+    bool rack_on : 1;        /* RFC 8985 4: SACK was agreed, and RACK-TLP is wanted */
+    bool dsack_due : 1;      /* the next ACK reports [dsack_lo, dsack_hi) as a duplicate */
 
     uint8_t snd_wscale, rcv_wscale;
-    uint16_t snd_mss; /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
-    uint16_t rcv_mss; /* what we announced */
-    struct tcp_path path;
+    uint16_t snd_mss;     /* largest payload we send, options not yet subtracted (RFC 9293 3.7.1) */
+    uint16_t rcv_mss;     /* what we announced */
+    struct tcp_path path; /* of the link */
+    struct tcp_mtu mtu;
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
-    uint8_t dup_acks;
-    uint8_t syn_tries;
+    uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
 
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;
     uint32_t snd_wnd, max_snd_wnd;
+    seq32 cwnd_use_end;  /* what is known of the use of cwnd holds until this is acknowledged */
+    uint32_t max_flight; /* the most in flight meanwhile */
     /* receive */
     seq32 irs, rcv_nxt, rcv_adv, rcv_up, last_ack_sent;
     uint32_t rcv_wnd; /* as last offered */
     /* RFC 7323 */
     uint32_t ts_offset, ts_recent;
     ns_t ts_recent_at;
+    seq32 dsack_lo, dsack_hi; /* RFC 2883: came twice; valid with dsack_due */
 
     /* recovery.h; stream offsets */
     uint64_t recovery_point, high_rxt, lost_below;
     uint32_t reno_sacked;   /* without SACK: bytes that duplicate ACKs say have left */
+    uint32_t flight_before; /* FlightSize before the ACKs of the instant flight_before_at */
+    ns_t flight_before_at;
     uint32_t flight_at_dup; /* when the first duplicate ACK came: without limited transmit */
     uint64_t rto_una;       /* where snd_una stood at the last time-out; UINT64_MAX = none yet */
     seq32 fin_seq;          /* valid when fin_sent */
@@ -118,21 +192,29 @@ struct tcb {
     struct sendq sendq;
     struct reasm reasm;
     struct tcp_cc cc;
+    struct tcp_rate rate;
     struct tcp_rtt rtt;
+    struct tcp_rack rack;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
-    ns_t rexmt_deadline, delack_deadline, wait_deadline;
+    ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
+    ns_t pace_next;     /* pace.h: when the next quantum may leave */
+    uint32_t pace_left; /* bytes of it */
+    ns_t restarted_at;  /* the instant of the ACK, and of no news, that last set rexmt_deadline */
+    ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
+    ns_t rto_min;       /* RFC 6298 2.4, of this connection */
     ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
                          it */
     ns_t last_sent;   /* for restart after idle */
     ns_t user_timeout;
     ns_t challenge_since;
-    uint32_t challenge_count;
-    uint32_t snd_lowat;
+    uint32_t challenge_count, snd_lowat;
     struct tcp_keepalive keepalive;
+    uint32_t notsent_lowat; /* bytes that may wait unsent, about; 0: as many as there is room for */
 
     /* counters, for the snapshot */
     uint32_t retransmits, rto_count, fast_recoveries, dup_acks_in, challenge_acks;
+    uint32_t tlp_probes, undos, dsacks_in, dsacks_out;
     uint64_t segs_out, segs_in, data_segs_out, data_segs_in, bytes_retransmitted;
 };
 

@@ -37,6 +37,21 @@ static void note_recent(struct tcp_trouble *trouble, uint64_t offset)
     trouble->recent_count = n;
 }
 
+/* RFC 2883 4: of a segment that reaches into what waits out of order, the first part held. */
+static void note_overlap(struct tcb *t, const struct arrival *a, uint64_t offset)
+{
+    const struct ranges *runs = &t->trouble->runs;
+    for (uint32_t i = 0; i < runs->count && runs->run[i].lo < offset + a->len; i++) {
+        if (runs->run[i].hi <= offset)
+            continue;
+        uint64_t lo = u64_max(runs->run[i].lo, offset), end = offset + a->len;
+        uint64_t hi = u64_min(runs->run[i].hi, end);
+        note_duplicate(t, seq_add(a->seq, (uint32_t)(lo - offset)),
+                       seq_add(a->seq, (uint32_t)(hi - offset)));
+        return;
+    }
+}
+
 static void owe_ack(struct tcb *t, const struct arrival *a, bool at_once)
 {
     uint32_t size = a->seg->gso_size != 0 ? a->seg->gso_size : a->seg->len;
@@ -73,6 +88,8 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
     uint64_t before = r->nxt;
     struct reasm_text text = {r->nxt + seq_len(a->seq, t->rcv_nxt), a->data, a->len};
     struct ranges *runs = t->trouble != NULL ? &t->trouble->runs : NULL;
+    if (had_runs)
+        note_overlap(t, a, text.offset);
     enum drop_reason why = reasm_insert(r, &t->env->rcv_rings, runs, &text);
     if (why != DROP_none) {
         t->ack_now = true;

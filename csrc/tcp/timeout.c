@@ -4,6 +4,7 @@
  */
 #include "tcp/timeout.h"
 
+#include "tcp/mtu.h"
 #include "tcp/recovery.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
@@ -28,7 +29,22 @@ static bool rexmt_timeout(struct tcb *t, ns_t now)
         persist(t, now);
         return false;
     }
+    if (t->rexmt_kind == REXMT_REORDER && t->rto_due > now) {
+        recovery_on_reorder(t, now);
+        timers_choose_rexmt(t, now);
+        return false;
+    }
+    if (t->rexmt_kind == REXMT_PROBE) {
+        t->rack.tlp_now = true;
+        t->rack.tlp_sampled = false;  /* no second one, should this one not leave */
+        timers_restart_rexmt(t, now); /* 8985-16 (MUST), also when no probe leaves */
+        return false;
+    }
     t->rtt.timed_since = TIME_NEVER;
+    if (t->state >= TCP_ESTABLISHED && mtu_on_rto(t)) {
+        timers_restart_rexmt(t, now); /* no back-off: the segment was too large, not lost */
+        return false;
+    }
     if (t->state < TCP_ESTABLISHED) {
         t->syn_queued = true;
         t->syn_retransmitted = true;
@@ -36,7 +52,7 @@ static bool rexmt_timeout(struct tcb *t, ns_t now)
     } else {
         recovery_on_rto(t, now);
     }
-    rtt_back_off(&t->rtt); /* RFC 6298 5.5 (MUST) */
+    rtt_back_off(&t->rtt); /* RFC 6298 5.5 (MUST); rtt_timeout caps it */
     timers_restart_rexmt(t, now);
     return false;
 }
@@ -53,6 +69,8 @@ bool tcp_timeout(struct tcb *t, ns_t now)
         t->delack_deadline = TIME_NEVER;
         t->ack_now = true;
     }
+    if (t->pace_deadline <= now)
+        t->pace_deadline = TIME_NEVER; /* output follows */
     if (t->rexmt_deadline <= now)
         closed = rexmt_timeout(t, now);
     if (!closed && t->keepalive.deadline <= now && keepalive_timeout(t, now)) {

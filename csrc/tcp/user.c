@@ -4,8 +4,9 @@
 #include "tcp/user.h"
 
 #include "tcp/half.h"
-#include "tcp/mss.h"
+#include "tcp/mtu.h"
 #include "tcp/options.h"
+#include "tcp/output.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 #include "tcp/window.h"
@@ -25,19 +26,20 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(half->irs, 1);
     t->rcv_adv = seq_add(t->rcv_nxt, half->rcv_wnd);
     t->rcv_wnd = half->rcv_wnd;
-    t->snd_mss = mss_to_send(half->path, half->peer_mss);
+    mtu_agree(t, half->peer_mss);
     t->snd_wnd = t->max_snd_wnd = half->snd_wnd;
     t->snd_wl1 = half->irs;
     t->snd_wl2 = half->iss;
     t->ts_ok = half->ts_ok;
     t->sack_ok = half->sack_ok;
+    t->rack_on = half->sack_ok && t->env->params.use_rack; /* 8985-01 (MUST) */
     t->wscale_ok = half->wscale_ok;
     t->snd_wscale = half->wscale_ok ? half->snd_wscale : 0;
     t->rcv_wscale = half->wscale_ok ? half->rcv_wscale : 0;
     t->ts_recent = half->ts_recent;
     t->ts_recent_at = now;
     t->syn_retransmitted = half->retransmitted;
-    t->cc.ops->init(&t->cc, t->snd_mss - options_data_length(t));
+    cc_start(&t->cc, t->snd_mss - options_data_length(t));
     tcp_set_state(t, TCP_SYN_RECEIVED);
     timers_start_rexmt(t, now);
 }
@@ -46,6 +48,25 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
 static int why_closed(const struct tcb *t, int otherwise)
 {
     return t->error != 0 ? -t->error : -otherwise;
+}
+
+/* With TCP_NOTSENT_LOWAT, what tcp_send may take: until so much is unsent beside what may leave at
+ * once; never a sliver of that, so there may be twice as much. */
+static uint64_t unsent_room(const struct tcb *t)
+{
+    uint64_t room = (uint64_t)tcp_output_room(t) + t->notsent_lowat;
+    uint32_t unsent = tcp_output_unsent(t);
+    return unsent < room ? u64_max(room - unsent, t->notsent_lowat) : 0;
+}
+
+void tcp_tell_writable(struct tcb *t)
+{
+    if (!t->write_blocked || sendq_free(&t->sendq) < u32_min(t->snd_lowat, t->sendq.limit))
+        return;
+    if (t->notsent_lowat != 0 && tcp_output_unsent(t) > tcp_output_room(t) + t->notsent_lowat / 2)
+        return;
+    t->write_blocked = false;
+    t->events |= TCP_EV_WRITABLE;
 }
 
 int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
@@ -57,8 +78,12 @@ int64_t tcp_send(struct tcb *t, const void *data, size_t len, ns_t now)
         return why_closed(t, UT_E_ABORTED);
     if (len == 0)
         return 0;
-    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, len);
-    if (n >= 0 && (size_t)n < len)
+    size_t may = UT_UNLIKELY(t->notsent_lowat != 0) ? u64_min(len, unsent_room(t)) : len;
+    int64_t n = sendq_put(&t->sendq, &t->env->snd_rings, data, may);
+    if (n > 0)
+        t->unpushed = t->more_follows;
+    /* Full to the brim counts too: who waits for room is to be told. */
+    if (n >= 0 && ((size_t)n < len || sendq_held(&t->sendq) >= t->sendq.limit))
         t->write_blocked = true;
     return n != 0 ? n : -UT_E_WOULD_BLOCK;
 }
@@ -104,6 +129,12 @@ void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now)
     (void)now;
     reasm_consume(&t->reasm, &t->env->rcv_rings, runs_of(t), u32_min(len, t->reasm.lent));
     after_read(t);
+}
+
+void tcp_set_congestion(struct tcb *t, const struct cc_ops *ops)
+{
+    if (ops != t->cc.ops)
+        cc_choose(&t->cc, ops, t->snd_mss - options_data_length(t));
 }
 
 int tcp_shutdown(struct tcb *t, ns_t now)
@@ -162,6 +193,12 @@ int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
     /* What was offered stays offered (SHLD-14): the limit takes hold as the window is used up. */
     t->reasm.limit = u32_min(bytes, most);
     return 0;
+}
+
+void tcp_set_notsent_lowat(struct tcb *t, uint32_t bytes)
+{
+    t->notsent_lowat = bytes;
+    tcp_tell_writable(t);
 }
 
 int tcp_set_snd_limit(struct tcb *t, uint32_t bytes)

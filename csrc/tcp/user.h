@@ -23,6 +23,8 @@ uint32_t tcp_receive_lend(struct tcb *t, uint32_t max, uint8_t **at);
 void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now);
 /* 3.10.4 CLOSE of our direction: FIN after what was accepted. Idempotent. In SYN-SENT the
  * connection is CLOSED at once. */
+/* Another congestion control, from now on. */
+void tcp_set_congestion(struct tcb *t, const struct cc_ops *ops);
 int tcp_shutdown(struct tcb *t, ns_t now);
 /* CLOSE by a user that goes away: as tcp_shutdown, and what still arrives is refused. True: an RST
  * must go out instead (unread data, RFC 9293 SHLD-3; or the state asks for it) and t is CLOSED;
@@ -34,5 +36,9 @@ void tcp_abort(struct tcb *t, int error);
 /* Receive and send limits within [1, ring size]. */
 int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes);
 int tcp_set_snd_limit(struct tcb *t, uint32_t bytes);
+/* As Linux's TCP_NOTSENT_LOWAT: tcp_send takes what can leave at once and about so much beside. */
+void tcp_set_notsent_lowat(struct tcb *t, uint32_t bytes);
+/* Sets TCP_EV_WRITABLE if tcp_send refused something and there is room again. */
+void tcp_tell_writable(struct tcb *t);
 
 #endif

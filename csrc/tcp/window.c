@@ -14,23 +14,23 @@ uint8_t window_scale_for(uint32_t bytes)
     return shift;
 }
 
-/* The largest window that the field can say: RFC 7323 2.2, or RFC 9293 3.1 without scaling. */
-static uint32_t window_sayable(const struct tcb *t)
+/* The largest window this connection can have, and can say. */
+static inline uint32_t window_most(const struct tcb *t)
 {
-    return UINT32_C(65535) << (t->wscale_ok ? t->rcv_wscale : 0);
+    return u32_min(t->reasm.limit, UINT32_C(65535) << t->rcv_wscale);
 }
 
 /* How far the offered edge could move right now. */
-static uint32_t window_growth(const struct tcb *t)
+static inline uint32_t window_growth(const struct tcb *t)
 {
     uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
-    uint32_t room = u32_min(reasm_window(&t->reasm), window_sayable(t));
+    uint32_t room = u32_min(reasm_window(&t->reasm), window_most(t));
     return room > offered ? room - offered : 0;
 }
 
-static uint32_t silly_threshold(const struct tcb *t)
+static inline uint32_t silly_threshold(const struct tcb *t)
 {
-    return u32_max(1, u32_min(t->reasm.limit / 2, t->rcv_mss));
+    return u32_max(1, u32_min(window_most(t) / 2, t->rcv_mss));
 }
 
 uint16_t window_offer(struct tcb *t, bool syn)
@@ -47,7 +47,7 @@ uint16_t window_offer(struct tcb *t, bool syn)
         t->rcv_wnd = wnd;
         return (uint16_t)wnd;
     }
-    uint8_t shift = t->wscale_ok ? t->rcv_wscale : 0;
+    uint8_t shift = t->rcv_wscale; /* 0 when scaling was not agreed */
     uint32_t field = wnd >> shift;
     /* RFC 9293 3.8.6 (SHLD-14), RFC 7323 2.4: rounding should not take back what was offered.
      * Rounded up, the edge creeps right with each ACK: into the ring's spare, and no further than
@@ -70,8 +70,8 @@ bool window_update_is_due(const struct tcb *t)
     if (growth < silly_threshold(t))
         return false;
     /* A peer with room left hears of more with the ACKs it gets anyway. */
-    uint32_t half = u32_min(t->reasm.limit, window_sayable(t)) / 2;
-    return growth >= half || seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, half);
+    return growth >= window_most(t) / 2 ||
+           seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, window_most(t) / 2);
 }
 
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)

@@ -86,6 +86,7 @@ static enum drop_reason icmp_quote_ipv4(const uint8_t *p, uint32_t len, uint32_t
     bool is_first_fragment = (get_be16(p + 6) & 0x1fff) == 0;
     if (p[9] != IP_PROTO_TCP || !is_first_fragment)
         return DROP_icmp_unmatched;
+    out->len = get_be16(p + 2);
     out->src = ipaddr_from_v4(p + 12);
     out->dst = ipaddr_from_v4(p + 16);
     return DROP_none;
@@ -100,6 +101,7 @@ static enum drop_reason icmp_quote_ipv6(const uint8_t *p, uint32_t len, uint32_t
     *header = IPV6_HEADER_LEN;
     if (p[6] != IP_PROTO_TCP)
         return DROP_icmp_unmatched;
+    out->len = IPV6_HEADER_LEN + get_be16(p + 4);
     out->src = ipaddr_from_v6(p + 8);
     out->dst = ipaddr_from_v6(p + 24);
     if (ipaddr_is_v4(&out->src) || ipaddr_is_v4(&out->dst))

@@ -34,6 +34,7 @@ struct icmp_msg {
 struct icmp_quote {
     struct ipaddr src, dst;
     uint16_t sport, dport;
+    uint32_t len; /* of the whole packet, as its header says */
     uint32_t seq; /* raw: becomes a seq32 in tcp/ */
 };
 

@@ -94,3 +94,11 @@ void ipv4_write(uint8_t *to, const struct ip_hdr *h)
     memcpy(to + 16, h->dst.b + 12, 4);
     put_be16(to + 10, (uint16_t)~checksum_fold(checksum_add(to, IPV4_HEADER_LEN, 0)));
 }
+
+void ipv4_allow_fragments(uint8_t *header, uint16_t id)
+{
+    put_be16(header + 4, id); /* RFC 6864 4.1: what is not atomic has one that tells it apart */
+    put_be16(header + 6, 0);
+    put_be16(header + 10, 0);
+    put_be16(header + 10, (uint16_t)~checksum_fold(checksum_add(header, IPV4_HEADER_LEN, 0)));
+}

@@ -11,5 +11,7 @@
 enum drop_reason ipv4_parse(const uint8_t *p, size_t len, struct ip_hdr *out);
 /* Writes IPV4_HEADER_LEN bytes with checksum and DF, for out->payload_len bytes to follow. */
 void ipv4_write(uint8_t *to, const struct ip_hdr *h);
+/* A header just written, without DF. */
+void ipv4_allow_fragments(uint8_t *header, uint16_t id);
 
 #endif

@@ -10,6 +10,7 @@ import logging
 
 from usertcp._ambient import connect_tcp, create_tcp_listener
 from usertcp._config import StackConfig
+from usertcp._congestion import congestion_controls
 from usertcp._faces import StreamAttribute
 from usertcp._info import ConnectionInfo, LinkInfo, StackStatistics, State, Transition
 from usertcp._install import install, uninstall
@@ -32,6 +33,7 @@ __all__ = [
     "TCPListener",
     "TCPStream",
     "Transition",
+    "congestion_controls",
     "connect_tcp",
     "create_tcp_listener",
     "current_stack",

@@ -23,6 +23,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str,
     happy_eyeballs_delay: float = ...,
+    congestion: str | None = ...,
 ) -> TLSStream: ...
 
 
@@ -37,6 +38,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
+    congestion: str | None = ...,
 ) -> TLSStream: ...
 
 
@@ -52,6 +54,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
+    congestion: str | None = ...,
 ) -> TLSStream: ...
 
 
@@ -67,6 +70,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
+    congestion: str | None = ...,
 ) -> TCPStream: ...
 
 
@@ -78,6 +82,7 @@ async def connect_tcp(
     local_host: IPHost | None = ...,
     local_port: int | None = ...,
     happy_eyeballs_delay: float = ...,
+    congestion: str | None = ...,
 ) -> TCPStream: ...
 
 
@@ -92,6 +97,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = True,
     tls_hostname: str | None = None,
     happy_eyeballs_delay: float = 0.25,
+    congestion: str | None = None,
 ) -> TCPStream | TLSStream:
     """`Stack.connect_tcp` of the ambient stack. `RuntimeError` when none is open here."""
     stack = current_stack()
@@ -101,6 +107,7 @@ async def connect_tcp(
         local_host=local_host,
         local_port=local_port,
         happy_eyeballs_delay=happy_eyeballs_delay,
+        congestion=congestion,
     )
     if not (tls or tls_hostname or ssl_context):
         return stream
@@ -119,6 +126,7 @@ async def create_tcp_listener(
     family: AddressFamily = AF_UNSPEC,
     backlog: int = 65536,
     reuse_port: bool = False,
+    congestion: str | None = None,
 ) -> MultiListener[TCPStream]:
     """`Stack.create_tcp_listener` of the ambient stack. `RuntimeError` when none is open here."""
     return await current_stack().create_tcp_listener(
@@ -127,4 +135,5 @@ async def create_tcp_listener(
         family=family,
         backlog=backlog,
         reuse_port=reuse_port,
+        congestion=congestion,
     )

@@ -18,9 +18,17 @@ from usertcp._core import ffi, lib
 from usertcp._errors import Code, exception, name_of
 from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
 
-__all__ = ["LinkHolder", "RawStack", "checksum_name", "counter_names", "ffi", "lib"]
-
-__all__ = ["Bytes", "Exported", "LinkHolder", "RawStack", "checksum_name", "ffi", "lib"]
+__all__ = [
+    "Bytes",
+    "Exported",
+    "LinkHolder",
+    "RawStack",
+    "checksum_name",
+    "congestion_name",
+    "counter_names",
+    "ffi",
+    "lib",
+]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Exported: TypeAlias = Any  # a cdata that keeps a buffer of the caller alive
@@ -36,10 +44,11 @@ _poll = lib.ut_poll
 _buffer = ffi.buffer
 
 _LINK_DOWN = -Code.LINK_DOWN
+_SPECIAL_FIELDS = frozenset(
+    ("state", "error", "soft_error", "local", "remote", "congestion_control", "congestion")
+)
 _PLAIN_FIELDS = tuple(
-    name
-    for name in ConnectionInfo.__dataclass_fields__
-    if name not in ("state", "error", "soft_error", "local", "remote", "congestion_control")
+    name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
 )
 _BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
 _LINK_FIELDS = tuple(
@@ -73,6 +82,10 @@ def _endpoint(ep: Any) -> tuple[str, int]:
     return text_of(_buffer(ep.ip)[:]), ep.port
 
 
+def _finite(value: int) -> int | None:
+    return None if value == 2**64 - 1 else value
+
+
 def _info(raw: Any) -> ConnectionInfo:
     values: dict[str, Any] = {name: getattr(raw, name) for name in _PLAIN_FIELDS}
     for name in _BOOL_FIELDS:
@@ -84,6 +97,10 @@ def _info(raw: Any) -> ConnectionInfo:
         local=_endpoint(raw.local),
         remote=_endpoint(raw.remote),
         congestion_control=ffi.string(raw.congestion_control).decode(),
+        congestion={
+            ffi.string(raw.congestion[i].name).decode(): _finite(raw.congestion[i].value)
+            for i in range(raw.congestion_count)
+        },
         **values,
     )
 
@@ -93,16 +110,24 @@ def checksum_name() -> str:
     return ffi.string(lib.ut_checksum_name()).decode()
 
 
+def congestion_name(index: int) -> str | None:
+    """The congestion control of that number; None beyond the last."""
+    name = lib.ut_congestion_name(index)
+    return None if name == ffi.NULL else ffi.string(name).decode()
+
+
 def counter_names(count: int) -> list[str]:
     return [ffi.string(lib.ut_counter_name(i)).decode() for i in range(count)]
 
 
 class RawStack:
-    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read."""
+    """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read,
+    `shared[2]` how many bytes its link had received and sent when the last turn ended.
+    """
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
-        "_remote", "_scratch", "_span", "_stack", "fd", "polls", "pump_fd", "shared",
+        "_remote", "_scratch", "_span", "_stack", "drained", "fd", "polls", "pump_fd", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +139,7 @@ class RawStack:
     ) -> None:
         config = ffi.new("ut_config *")
         lib.ut_config_default(config)
+        lib.ut_config_profile(config, settings.get("profile", 0))
         for name, value in settings.items():
             try:
                 setattr(config, name, value)
@@ -123,8 +149,10 @@ class RawStack:
         self._link = link
         self._stack: Any = self._new(config, capture)
         self.polls: int = 0
+        self.drained: bool = False
+        """By the last `recv`: an event tells of more, be it the end."""
         shared = lib.ut_stack_shared(self._stack)
-        self.shared: memoryview[int] = memoryview(_buffer(shared, 16)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 24)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
         self.fd: int = link_info.fd
@@ -159,7 +187,7 @@ class RawStack:
         """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
         stack, self._stack = self._stack, None
         if stack is not None:
-            self.shared = memoryview(array("Q", [_events.NEVER, 0]))
+            self.shared = memoryview(array("Q", [_events.NEVER, 0, 0]))
             lib.ut_stack_free(stack)
             self._link.close()
 
@@ -188,12 +216,13 @@ class RawStack:
         stack, span = self._stack, self._span
         count = _recv(stack, handle, self._scratch, SCRATCH, max_bytes, span, now)
         if count > 0:
+            self.drained = count < max_bytes and count < SCRATCH
             return self._bytes[:count]
         if count < 0:
             return count
         length = span.len
         data = _buffer(span.data, length)[:]
-        _recv_done(stack, handle, length, now)
+        self.drained = _recv_done(stack, handle, length, now) == 0
         return data
 
     def peek(self, handle: int, now: int) -> int:
@@ -327,6 +356,9 @@ class RawStack:
 
     def unfinished(self) -> int:
         return lib.ut_unfinished(self._stack)
+
+    def awaiting_fin(self) -> int:
+        return lib.ut_awaiting_fin(self._stack)
 
     def memory_in_use(self) -> int:
         return lib.ut_memory_in_use(self._stack)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from usertcp._congestion import congestion_index
+
 _SECONDS = frozenset(
     (
         "msl",
@@ -17,7 +19,17 @@ _SECONDS = frozenset(
         "orphan_timeout",
     )
 )
+PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RINGS = ("rcv_buffer", "snd_buffer")
+
+
+def _profile_index(name: object) -> int:
+    if name not in PROFILES:
+        raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
+    return PROFILES.index(name)
+
+
+_NAMED = {"profile": _profile_index, "congestion": congestion_index}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,9 @@ class StackConfig:
     Every field may be given to `open_stack` by name too.
     """
 
+    profile: str | None = None
+    """`"linux"` or `"rfc"`: the defaults where the RFCs leave a choice, or where practice has left
+    them behind. Other options go before it."""
     memory_limit: int | None = None
     """Bytes the stack may take in C; 0: no limit."""
     max_connections: int | None = None
@@ -67,6 +82,13 @@ class StackConfig:
     """Offer window scaling, RFC 7323 2."""
     use_sack: bool | None = None
     """Permit SACK, RFC 2018."""
+    use_rack: bool | None = None
+    """RACK-TLP where SACK is agreed, RFC 8985; else RFC 6675."""
+    path_mtu_discovery: bool | None = None
+    """Don't-fragment on IPv4 packets, RFC 1191 (the default); False: routers may fragment them."""
+    mtu_probing: int | None = None
+    """Find the path MTU without routers' reports, RFC 4821: 0 never, 1 after a black hole (the
+    default), 2 always."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
@@ -75,6 +97,8 @@ class StackConfig:
     """The last one."""
     challenge_ack_limit: int | None = None
     """Challenge ACKs per connection and second, RFC 5961 7."""
+    congestion: str | None = None
+    """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
@@ -97,6 +121,9 @@ class StackConfig:
             value = getattr(self, field.name)
             if value is None:
                 continue
+            if field.name in _NAMED:
+                result[field.name] = _NAMED[field.name](value)
+                continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")
             if field.name == "fixed_isn":
@@ -108,6 +135,8 @@ class StackConfig:
         for name in ("port_first", "port_last"):
             if not 1 <= result.get(name, 1) <= 65535:
                 raise ValueError(f"{name}: {result[name]} is not between 1 and 65535")
+        if result.get("mtu_probing", 0) > 2:
+            raise ValueError(f"mtu_probing: {result['mtu_probing']} is not between 0 and 2")
         for name in _RINGS:
             size = result.get(name, 1)
             if size & (size - 1) or size < 1:

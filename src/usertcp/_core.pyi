@@ -74,6 +74,7 @@ class ut_endpoint(CData):
     reserved: int
     scope: int
 class ut_config(CData):
+    profile: int
     seed: CArray[int]
     memory_limit: int
     max_connections: int
@@ -96,16 +97,21 @@ class ut_config(CData):
     use_timestamps: int
     use_window_scale: int
     use_sack: int
+    use_rack: int
+    path_mtu_discovery: int
+    mtu_probing: int
     nodelay: int
     port_first: int
     port_last: int
     challenge_ack_limit: int
     fixed_isn: int
     fixed_isn_value: int
+    congestion: int
     trace_capacity: int
 class ut_shared(CData):
     deadline: int
     events_pending: int
+    moved: int
 class ut_event(CData):
     handle: int
     events: int
@@ -113,6 +119,9 @@ class ut_event(CData):
 class ut_span(CData):
     data: CArray[int]
     len: int
+class ut_named(CData):
+    name: CArray[bytes]
+    value: int
 class ut_info(CData):
     handle: int
     state: int
@@ -134,6 +143,7 @@ class ut_info(CData):
     snd_up: int
     snd_mss: int
     rcv_mss: int
+    pmtu: int
     snd_wscale: int
     rcv_wscale: int
     wscale_ok: int
@@ -170,11 +180,23 @@ class ut_info(CData):
     fast_recoveries: int
     dup_acks_in: int
     challenge_acks: int
+    reo_wnd_ns: int
+    reo_wnd_mult: int
+    reordering_seen: int
+    sacked: int
+    lost: int
+    tlp_probes: int
+    spurious_retransmits: int
+    spurious_recoveries: int
+    dsacks_out: int
     half_open: int
     accept_queue: int
     backlog: int
     memory: int
     congestion_control: CArray[bytes]
+    pacing_rate: int
+    congestion_count: int
+    congestion: CArray[ut_named]
 class ut_transition(CData):
     at_ns: int
     handle: int
@@ -185,7 +207,7 @@ class ut_transition(CData):
     cause: CArray[bytes]
 
 class Lib:
-    DROP_COUNT: Literal[58]
+    DROP_COUNT: Literal[62]
     DROP_arp_malformed: Literal[6]
     DROP_ethertype_unknown: Literal[5]
     DROP_frame_not_ours: Literal[2]
@@ -194,7 +216,7 @@ class Lib:
     DROP_frame_vlan: Literal[3]
     DROP_icmp_ignored: Literal[22]
     DROP_icmp_malformed: Literal[20]
-    DROP_icmp_rate: Literal[23]
+    DROP_icmp_rate: Literal[27]
     DROP_icmp_unmatched: Literal[21]
     DROP_ip6_extension: Literal[18]
     DROP_ip_checksum: Literal[10]
@@ -209,41 +231,45 @@ class Lib:
     DROP_ip_protocol: Literal[17]
     DROP_ip_source: Literal[12]
     DROP_ip_version: Literal[7]
-    DROP_ndp_malformed: Literal[24]
-    DROP_neigh_failed: Literal[25]
-    DROP_no_source_mac: Literal[57]
+    DROP_ndp_malformed: Literal[28]
+    DROP_neigh_failed: Literal[29]
+    DROP_no_source_mac: Literal[61]
     DROP_none: Literal[0]
-    DROP_tcp_accept_full: Literal[34]
-    DROP_tcp_ack_limited: Literal[55]
-    DROP_tcp_ack_outside: Literal[46]
-    DROP_tcp_after_close: Literal[48]
-    DROP_tcp_after_fin: Literal[49]
-    DROP_tcp_bad_handshake_ack: Literal[47]
-    DROP_tcp_challenge_limited: Literal[54]
-    DROP_tcp_checksum: Literal[27]
-    DROP_tcp_cookie_bad: Literal[36]
-    DROP_tcp_flags: Literal[30]
-    DROP_tcp_half_open_full: Literal[35]
-    DROP_tcp_listen_bad_ack: Literal[33]
-    DROP_tcp_listen_not_syn: Literal[32]
-    DROP_tcp_no_ack_bit: Literal[45]
-    DROP_tcp_no_buffer: Literal[52]
-    DROP_tcp_no_listener: Literal[31]
-    DROP_tcp_no_timestamp: Literal[40]
-    DROP_tcp_options: Literal[28]
-    DROP_tcp_paws: Literal[39]
-    DROP_tcp_port_zero: Literal[29]
-    DROP_tcp_reasm_full: Literal[51]
-    DROP_tcp_rst_challenged: Literal[42]
-    DROP_tcp_rst_no_ack: Literal[43]
-    DROP_tcp_rst_outside: Literal[41]
-    DROP_tcp_seq_outside: Literal[38]
-    DROP_tcp_short: Literal[26]
-    DROP_tcp_syn_again: Literal[53]
-    DROP_tcp_syn_challenged: Literal[44]
-    DROP_tcp_table_full: Literal[37]
-    DROP_tcp_time_wait: Literal[56]
-    DROP_tcp_window_overrun: Literal[50]
+    DROP_pmtu_absurd: Literal[24]
+    DROP_pmtu_doubted: Literal[26]
+    DROP_pmtu_no_news: Literal[25]
+    DROP_pmtu_not_sent: Literal[23]
+    DROP_tcp_accept_full: Literal[38]
+    DROP_tcp_ack_limited: Literal[59]
+    DROP_tcp_ack_outside: Literal[50]
+    DROP_tcp_after_close: Literal[52]
+    DROP_tcp_after_fin: Literal[53]
+    DROP_tcp_bad_handshake_ack: Literal[51]
+    DROP_tcp_challenge_limited: Literal[58]
+    DROP_tcp_checksum: Literal[31]
+    DROP_tcp_cookie_bad: Literal[40]
+    DROP_tcp_flags: Literal[34]
+    DROP_tcp_half_open_full: Literal[39]
+    DROP_tcp_listen_bad_ack: Literal[37]
+    DROP_tcp_listen_not_syn: Literal[36]
+    DROP_tcp_no_ack_bit: Literal[49]
+    DROP_tcp_no_buffer: Literal[56]
+    DROP_tcp_no_listener: Literal[35]
+    DROP_tcp_no_timestamp: Literal[44]
+    DROP_tcp_options: Literal[32]
+    DROP_tcp_paws: Literal[43]
+    DROP_tcp_port_zero: Literal[33]
+    DROP_tcp_reasm_full: Literal[55]
+    DROP_tcp_rst_challenged: Literal[46]
+    DROP_tcp_rst_no_ack: Literal[47]
+    DROP_tcp_rst_outside: Literal[45]
+    DROP_tcp_seq_outside: Literal[42]
+    DROP_tcp_short: Literal[30]
+    DROP_tcp_syn_again: Literal[57]
+    DROP_tcp_syn_challenged: Literal[48]
+    DROP_tcp_table_full: Literal[41]
+    DROP_tcp_time_wait: Literal[60]
+    DROP_tcp_window_overrun: Literal[54]
     UT_ACCEPTABLE: Literal[16]
     UT_ALL_SENT: Literal[64]
     UT_CLOSED: Literal[8]
@@ -270,18 +296,25 @@ class Lib:
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
+    UT_OPT_CONGESTION: Literal[15]
+    UT_OPT_CORK: Literal[17]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
     UT_OPT_KEEPALIVE_IDLE: Literal[10]
     UT_OPT_KEEPALIVE_INTERVAL: Literal[11]
     UT_OPT_LINGER: Literal[5]
+    UT_OPT_MTU_DISCOVER: Literal[16]
     UT_OPT_NODELAY: Literal[1]
+    UT_OPT_NOTSENT_LOWAT: Literal[14]
     UT_OPT_RCV_LIMIT: Literal[2]
+    UT_OPT_RTO_MIN: Literal[13]
     UT_OPT_SND_LIMIT: Literal[3]
     UT_OPT_SND_LOWAT: Literal[8]
     UT_OPT_TTL: Literal[6]
     UT_OPT_USER_TIMEOUT: Literal[4]
+    UT_PROFILE_LINUX: Literal[0]
+    UT_PROFILE_RFC: Literal[1]
     UT_READABLE: Literal[1]
     UT_STATE_CLOSED: Literal[0]
     UT_STATE_CLOSE_WAIT: Literal[7]
@@ -300,9 +333,12 @@ class Lib:
     def ut_accept(self, a0: ut_stack, a1: int, a2: int, a3: CArray[int], a4: ut_endpoint | CArray[ut_endpoint], a5: ut_endpoint | CArray[ut_endpoint], /) -> int: ...
     def ut_address_add(self, a0: ut_stack, a1: bytes | CData, a2: int, a3: int, a4: int, /) -> int: ...
     def ut_address_state(self, a0: ut_stack, a1: bytes | CData, /) -> int: ...
+    def ut_awaiting_fin(self, a0: ut_stack, /) -> int: ...
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
+    def ut_config_profile(self, a0: ut_config | CArray[ut_config], a1: int, /) -> int: ...
+    def ut_congestion_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_connect(self, a0: ut_stack, a1: ut_endpoint | CArray[ut_endpoint], a2: ut_endpoint | CArray[ut_endpoint], a3: int, a4: CArray[int], /) -> int: ...
     def ut_counter_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...
@@ -377,6 +413,10 @@ class FFI:
     def new(self, cdecl: Literal["ut_span *"], init: Any = ...) -> ut_span: ...
     @overload
     def new(self, cdecl: Literal["ut_span[]"], init: Any = ...) -> CArray[ut_span]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named *"], init: Any = ...) -> ut_named: ...
+    @overload
+    def new(self, cdecl: Literal["ut_named[]"], init: Any = ...) -> CArray[ut_named]: ...
     @overload
     def new(self, cdecl: Literal["ut_info *"], init: Any = ...) -> ut_info: ...
     @overload

@@ -20,6 +20,13 @@ from usertcp._driver import Driver
 from usertcp._events import NEVER
 from usertcp._stack import Engine
 
+BULK = 64 * 1024
+"""Bytes over the link between two turns, from which on a busy loop makes fewer of them."""
+PAUSE, PAUSE_NS = 5, 300_000
+"""Ticks of a busy loop, and ns, that a link with bulk on it waits at most for its next turn. A turn
+costs task steps and an epoll_ctl(2) beside its work; a receiver has a few ticks' worth in the ring.
+"""
+
 
 class TrioWaiter:
     """As a future, for one trio task: awaited at once after it is made, resolved at most once."""
@@ -55,10 +62,13 @@ class _TurnsBeforeTasks(trio.abc.Instrument):
     def __init__(self, driver: "TrioDriver") -> None:
         self._driver = driver
 
-    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+    def after_io_wait(self, timeout: float) -> None:
         driver = self._driver
         watcher = driver.watcher
-        if driver.kicked or (watcher is not None and watcher.custom_sleep_data is None):
+        if watcher is not None and watcher.custom_sleep_data is None:
+            driver.turn()
+            driver.set_pace(is_busy=timeout <= 0)
+        elif driver.kicked:
             driver.turn()
 
 
@@ -66,8 +76,8 @@ class TrioDriver(Driver):
     """The two tasks and the instrument, from `start` until `stop` or the link's failure."""
 
     __slots__ = (
-        "_fault", "_idle", "_instrument", "_scope", "_stopped", "_stopping", "_token", "kicked",
-        "watcher",
+        "_fault", "_idle", "_instrument", "_moved", "_pause", "_pause_end", "_scope", "_stopped",
+        "_stopping", "_token", "kicked", "watcher",
     )  # fmt: skip
 
     def __init__(self, engine: Engine) -> None:
@@ -80,6 +90,9 @@ class TrioDriver(Driver):
         self._stopped: trio.Event | None = None
         self._fault: BaseException | None = None
         self.kicked = False
+        self._moved = 0  # bytes over the link until the watcher's last turn
+        self._pause = 0  # ticks until the watcher looks at the link again,
+        self._pause_end = 0  # and when it does at the latest
         self.watcher: Task | None = None
         """The watcher while it waits for the descriptor, and until the turn it was woken for."""
         self.new_waiter = TrioWaiter
@@ -140,6 +153,16 @@ class TrioDriver(Driver):
         elif engine.shared[0] < self.armed:
             self._arm(engine.shared[0])
 
+    def set_pace(self, *, is_busy: bool) -> None:
+        """After a turn of the watcher's: how soon it is to look again. At once, but for bulk."""
+        moved = self.engine.shared[2]
+        is_bulk = moved - self._moved > BULK
+        self._moved = moved
+        if is_busy and is_bulk:
+            self._pause, self._pause_end = PAUSE, self.now() + PAUSE_NS
+        else:
+            self._pause = 0
+
     # ---- tasks -------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -174,6 +197,10 @@ class TrioDriver(Driver):
                 task.custom_sleep_data = self
                 self.watcher = task
                 await wait_readable(fd)
+                for _ in range(self._pause):
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    if self.now() >= self._pause_end:
+                        break
         finally:
             self.watcher = None
 

@@ -75,6 +75,8 @@ class ConnectionInfo:
     """The most data of one segment sent, bytes, options not counted (RFC 6691)."""
     rcv_mss: int
     """The MSS that was offered to the peer, bytes."""
+    pmtu: int
+    """Path MTU: bytes of an IP packet that the path carries, as far as is known (RFC 8201)."""
     snd_wscale: int
     """The peer's window scale, bits (RFC 7323 2)."""
     rcv_wscale: int
@@ -147,6 +149,24 @@ class ConnectionInfo:
     """Duplicate ACKs received (RFC 5681 2)."""
     challenge_acks: int
     """Challenge ACKs sent (RFC 5961)."""
+    reo_wnd_ns: int
+    """RACK.reo_wnd (RFC 8985 6.2): how late a segment may be before it counts as lost."""
+    reo_wnd_mult: int
+    """RACK.reo_wnd_mult: quarters of the shortest round trip in it."""
+    reordering_seen: bool
+    """RACK.reordering_seen."""
+    sacked: int
+    """Bytes that the peer reported beyond a gap (RFC 2018)."""
+    lost: int
+    """Bytes taken for lost and not yet sent again."""
+    tlp_probes: int
+    """Tail loss probes sent (RFC 8985 7)."""
+    spurious_retransmits: int
+    """Duplicates that the peer reported (D-SACK, RFC 2883)."""
+    spurious_recoveries: int
+    """Recoveries that proved needless and were undone (RFC 4015)."""
+    dsacks_out: int
+    """D-SACK blocks sent."""
     half_open: int
     """Of a listener: connections in SYN-RECEIVED."""
     accept_queue: int
@@ -157,6 +177,11 @@ class ConnectionInfo:
     """Bytes it holds in C now."""
     congestion_control: str
     """The algorithm's name."""
+    pacing_rate: int
+    """At which data leaves, bytes per second; 0: not paced."""
+    congestion: Mapping[str, int | None]
+    """What the algorithm keeps, by the names of its RFC; None: infinite. See
+    docs/design/congestion.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ For the sockets that trio and asyncio programs get. An option is one of four thi
 
 - the engine's (`ENGINE`): TCP_NODELAY, SO_SNDBUF, SO_LINGER, IP_TTL, ...;
 - remembered (`REMEMBERED`): accepted and read back; the socket gives it a meaning (IPV6_V6ONLY,
-  TCP_NOTSENT_LOWAT), or it has none here (keep-alive);
+  or it has none here (keep-alive);
 - a fact that is only read (`Options.get`): SO_TYPE, SO_ERROR, SO_ACCEPTCONN, TCP_INFO;
 - unknown: ENOPROTOOPT, as in the kernel.
 
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from socket import IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from usertcp._congestion import congestion_controls
 from usertcp._info import ConnectionInfo, State
 from usertcp.streams import StreamOption
 
@@ -75,6 +76,7 @@ def _seconds(value: int) -> int:
     return _in_range(1, 32767)(value) * 1000  # the kernel's bounds
 
 
+_MTU_DISCOVER = EngineOption(StreamOption.MTU_DISCOVER, _in_range(0, 3), _same, 1)
 _TOS = EngineOption(StreamOption.DSCP, lambda v: (v & 0xFF) >> 2, lambda v: v << 2, 0)
 _HOPS = EngineOption(StreamOption.TTL, _set_hops, _same, 64)
 
@@ -85,6 +87,8 @@ TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
 BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
 REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
+PATH_MTU: tuple[Key, Key] = ((IPPROTO_IP, 14), (IPPROTO_IPV6, 24))
+"""IP_MTU and IPV6_MTU of linux/in.h."""
 REUSEPORT: Key = (SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15))
 LINGER: Key = (SOL_SOCKET, socket.SO_LINGER)
 SNDBUF: Key = (SOL_SOCKET, socket.SO_SNDBUF)
@@ -95,6 +99,7 @@ ENGINE: dict[Key, EngineOption] = {
     (IPPROTO_TCP, socket.TCP_NODELAY): EngineOption(StreamOption.NODELAY, _flag, _flag, 1),
     SNDBUF: EngineOption(StreamOption.SND_LIMIT, _buffer_size, _same, 0),
     (SOL_SOCKET, socket.SO_RCVBUF): EngineOption(StreamOption.RCV_LIMIT, _buffer_size, _same, 0),
+    TCP_NOTSENT_LOWAT: EngineOption(StreamOption.NOTSENT_LOWAT, lambda v: max(v, 0), _same, 0),
     (IPPROTO_TCP, TCP_USER_TIMEOUT): EngineOption(
         StreamOption.USER_TIMEOUT,
         lambda ms: _in_range(0, _INT_MAX)(ms) * 1_000_000,
@@ -113,6 +118,8 @@ ENGINE: dict[Key, EngineOption] = {
     ),
     (IPPROTO_IP, socket.IP_TOS): _TOS,
     (IPPROTO_IPV6, getattr(socket, "IPV6_TCLASS", 67)): _TOS,
+    (IPPROTO_IP, 10): _MTU_DISCOVER,  # IP_MTU_DISCOVER: linux/in.h; socket has no name for it
+    (IPPROTO_IPV6, 23): _MTU_DISCOVER,
     (IPPROTO_IP, socket.IP_TTL): _HOPS,
     (IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): _HOPS,
 }
@@ -121,7 +128,6 @@ REMEMBERED: dict[Key, int] = {
     REUSEADDR: 0,
     V6ONLY: 0,
     BIND_NO_PORT: 0,
-    TCP_NOTSENT_LOWAT: 0,
     REUSEPORT: 0,
     (SOL_SOCKET, socket.SO_OOBINLINE): 0,
     (SOL_SOCKET, socket.SO_DONTROUTE): 0,
@@ -163,12 +169,25 @@ def as_int(value: "int | Buffer") -> int:
     return int.from_bytes(raw[:4], "little" if struct.pack("=H", 1)[0] else "big", signed=True)
 
 
+def _congestion_of(value: "int | Buffer") -> int | None:
+    """The index of a congestion control's name; None: there is none of that name."""
+    name = "" if isinstance(value, int) else bytes(value).rstrip(b"\0").decode(errors="replace")
+    known = congestion_controls()
+    return known.index(name) if name in known else None
+
+
 def linger_of(value: "int | Buffer") -> tuple[int, int]:
     """(on, seconds) of a SO_LINGER argument."""
     if isinstance(value, int) or len(raw := bytes(value)) < _LINGER.size:
         raise refuse(errno.EINVAL)
     on, seconds = _LINGER.unpack_from(raw)
     return int(on), int(seconds)
+
+
+def _path_mtu(info: ConnectionInfo | None) -> int:
+    if info is None or not info.pmtu:
+        raise refuse(errno.ENOTCONN)
+    return info.pmtu
 
 
 class Live(Protocol):
@@ -190,13 +209,14 @@ class Live(Protocol):
 class Options:
     """What setsockopt was told about one socket, before it has a connection and after."""
 
-    __slots__ = ("engine", "linger", "remembered")
+    __slots__ = ("congestion", "engine", "linger", "remembered")
 
     def __init__(self, like: "Options | None" = None) -> None:
         """`like`: the listener's, for an accepted socket."""
         self.remembered: dict[Key, int] = dict(like.remembered) if like else {}
         self.engine: dict[Key, int] = dict(like.engine) if like else {}
         self.linger: tuple[int, int] = like.linger if like else (0, 0)
+        self.congestion: int | None = like.congestion if like else None
 
     def set(
         self, level: int, name: int, value: "int | Buffer | None", optlen: int | None = None
@@ -221,6 +241,9 @@ class Options:
         if key == LINGER:
             self.linger = linger_of(value)
             return StreamOption.LINGER, self.engine_linger
+        if key == TCP_CONGESTION and (index := _congestion_of(value)) is not None:
+            self.congestion = index
+            return StreamOption.CONGESTION, index
         self._set_rare(key, value)
         return None
 
@@ -230,9 +253,7 @@ class Options:
             if isinstance(value, int) or bytes(value).strip(b"\0"):
                 raise refuse(errno.ENODEV, "a usertcp stack has one link")
         elif key == TCP_CONGESTION:
-            name = b"" if isinstance(value, int) else bytes(value).strip(b"\0")
-            if name not in (b"reno", b"newreno", b"cubic"):
-                raise refuse(errno.ENOENT)
+            raise refuse(errno.ENOENT)  # not one that there is
         elif key[0] != SOL_SOCKET or key[1] not in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             raise refuse(errno.ENOPROTOOPT)
 
@@ -247,6 +268,8 @@ class Options:
             for key, value in self.engine.items()
             if value or ENGINE[key].option is not StreamOption.USER_TIMEOUT
         ]
+        if self.congestion is not None:
+            told.append((StreamOption.CONGESTION, self.congestion))
         if self.engine_linger == 0:
             told.append((StreamOption.LINGER, 0))
         return told
@@ -262,7 +285,10 @@ class Options:
             raw = pack_tcp_info(live.info())
         elif key == TCP_CONGESTION:
             info = live.info()
-            raw = (info.congestion_control if info else "newreno").encode().ljust(16, b"\0")
+            chosen = congestion_controls()[self.congestion or 0]
+            raw = (info.congestion_control if info else chosen).encode().ljust(16, b"\0")
+        elif key in PATH_MTU:
+            raw = struct.pack("@i", _path_mtu(live.info()))
         else:
             raw = struct.pack("@i", self._get_int(live, key))
         if buflen is None:
@@ -346,7 +372,7 @@ def pack_tcp_info(info: ConnectionInfo | None) -> bytes:
         (info.snd_wscale & 15) | (info.rcv_wscale & 15) << 4, 0,
         _us(info.rto_ns), 0, mss, info.rcv_mss, unacked, sacked, 0, 0, 0,
         0, 0, 0, 0,  # when something was last sent or received
-        _u32(mss + 40 if mss else 0), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
+        _u32(info.pmtu), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
         _segments(info.ssthresh, mss), _segments(info.cwnd, mss), info.rcv_mss, 3,
         0, 0, _u32(info.retransmits),
         0, 2**64 - 1, info.bytes_acked, info.bytes_received,

@@ -15,11 +15,12 @@ from anyio.abc import Listener, TaskGroup
 from anyio.streams.stapled import MultiListener
 
 from usertcp._address import ANY, ANY_V4, SockAddr, family_of, pack, pack_text, text_of
+from usertcp._congestion import congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
 from usertcp._stack import Endpoint
-from usertcp.streams import TCPStream
+from usertcp.streams import StreamOption, TCPStream
 
 if TYPE_CHECKING:
     from usertcp.stacks import Stack
@@ -108,6 +109,17 @@ class TCPListener(Listener[TCPStream]):
             self._end.close(self._driver.now())
             self._driver.after_call()
 
+    def set_congestion(self, name: str) -> None:
+        """The congestion control of what is accepted from now on: one of `congestion_controls()`.
+
+        `ValueError` naming them for any other, `ClosedResourceError` when closed.
+        """
+        index = congestion_index(name)
+        if self._end.closed:
+            raise ClosedResourceError
+        now = self._driver.now()
+        self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, now)
+
     def statistics(self) -> ConnectionInfo:
         """A snapshot: `half_open`, `accept_queue`, `backlog`. `ClosedResourceError` when closed."""
         if self._end.closed:
@@ -194,6 +206,13 @@ def _listen(stack: "Stack", packed: bytes, port: int, backlog: int, *, share: bo
     any_family = AF_INET6 in stack.families
     host = text_of(packed) if packed != ANY or any_family else "0.0.0.0"
     return TCPListener(stack, Endpoint(engine, handle), (host, bound))
+
+
+def set_congestion(multi: MultiListener[TCPStream], name: str) -> None:
+    """`TCPListener.set_congestion` of each."""
+    for listener in multi.listeners:
+        if isinstance(listener, TCPListener):
+            listener.set_congestion(name)
 
 
 async def create_tcp_listener(

@@ -2,7 +2,7 @@
 
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from socket import AF_UNSPEC, AddressFamily
 from typing import Literal, overload
 
@@ -13,6 +13,7 @@ from anyio.streams.tls import TLSStream
 
 from usertcp import connectors, listeners
 from usertcp._address import IPAddress, IPInterface, family_of, pack
+from usertcp._congestion import congestion_index
 from usertcp._driver import Driver
 from usertcp._errors import exception
 from usertcp._info import ConnectionInfo, StackStatistics, Transition
@@ -23,6 +24,8 @@ from usertcp.streams import TCPStream
 LINGER = 5.0
 """Seconds that closing a stack waits, at most, for accepted data and FINs to be acknowledged."""
 
+_ANSWER = 0.05
+"""Seconds of these in which peers may answer our last FINs with their own."""
 _POLL_FIRST, _POLL_MOST = 0.001, 0.05
 
 
@@ -66,6 +69,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -80,6 +84,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -95,6 +100,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -110,6 +116,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -121,6 +128,7 @@ class Stack:
         local_host: IPHost | None = ...,
         local_port: int | None = ...,
         happy_eyeballs_delay: float = ...,
+        congestion: str | None = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -135,6 +143,7 @@ class Stack:
         tls_standard_compatible: bool = True,
         tls_hostname: str | None = None,
         happy_eyeballs_delay: float = 0.25,
+        congestion: str | None = None,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -143,10 +152,17 @@ class Stack:
         failed")`; its cause is the one `ConnectionRefusedError` (RST), `TimeoutError` or `OSError`
         (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
+
+        `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
+        them for any other.
         """
+        if congestion is not None:
+            congestion_index(congestion)
         stream = await connectors.connect_plain(
             self, (remote_host, remote_port), (local_host, local_port), happy_eyeballs_delay
         )
+        if congestion is not None:
+            stream.set_congestion(congestion)
         if not (tls or tls_hostname or ssl_context):
             return stream
         hostname = tls_hostname or str(remote_host)
@@ -162,6 +178,7 @@ class Stack:
         family: AddressFamily = AF_UNSPEC,
         backlog: int = 65536,
         reuse_port: bool = False,
+        congestion: str | None = None,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -169,10 +186,16 @@ class Stack:
         takes one free port for all of them. `reuse_port`: several listeners may have one local end,
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
+        `congestion`: of what is accepted, as of `connect_tcp`.
         """
-        return await listeners.create_tcp_listener(
+        if congestion is not None:
+            congestion_index(congestion)
+        multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
+        if congestion is not None:
+            listeners.set_congestion(multi, congestion)
+        return multi
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""
@@ -240,7 +263,8 @@ class Stack:
         """Closes all streams and listeners, then waits up to `linger` seconds for the last bytes.
 
         Who is blocked on a stream gets `ClosedResourceError`. The wait ends as soon as all that was
-        accepted, and every FIN, has been acknowledged; it is shielded from cancellation.
+        accepted, and every FIN, has been acknowledged, and 50 ms later although peers have not
+        closed their side; it is shielded from cancellation.
         """
         if not self._closing:
             self._closing = True
@@ -259,10 +283,15 @@ class Stack:
         await self.driver.checkpoint()
 
     async def _linger(self, linger: float) -> None:
-        end, delay = anyio.current_time() + linger, 0.0
-        while self.engine.unfinished() and not self.engine.failed:
-            left = end - anyio.current_time()
-            if left <= 0:
-                return
-            await anyio.sleep(min(delay, left))
-            delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)
+        engine, end = self.engine, anyio.current_time() + linger
+        await _until(end, lambda: engine.failed or not engine.unfinished())
+        # A peer that closes in answer would send its FIN to nobody, again and again.
+        end = min(end, anyio.current_time() + _ANSWER)
+        await _until(end, lambda: engine.failed or not engine.awaiting_fin())
+
+
+async def _until(end: float, is_so: Callable[[], object]) -> None:
+    delay = 0.0
+    while not is_so() and (left := end - anyio.current_time()) > 0:
+        await anyio.sleep(min(delay, left))
+        delay = min(max(2 * delay, _POLL_FIRST), _POLL_MOST)

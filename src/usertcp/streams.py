@@ -20,7 +20,8 @@ from anyio import BusyResourceError, ClosedResourceError
 from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
-from usertcp._binding import SCRATCH, Bytes, Exported
+from usertcp._binding import Bytes, Exported
+from usertcp._congestion import congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -60,6 +61,20 @@ class StreamOption(IntEnum):
     """ms between probes; 75 s."""
     KEEPALIVE_COUNT = 12
     """Probes without an answer that end the connection; 9."""
+    RTO_MIN = 13
+    """ns: the retransmission time-out is not less, RFC 6298 2.4."""
+    NOTSENT_LOWAT = 14
+    """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
+    bound."""
+    CONGESTION = 15
+    """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
+    MTU_DISCOVER = 16
+    """0: IPv4 packets may be fragmented; 1, the default: don't-fragment, and routers say what is
+    too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3: as 2, but what
+    they say is not believed."""
+    CORK = 17
+    """1: only full segments leave, until it is 0 again or the stream ends; 2: and what is sent
+    meanwhile asks for no PSH."""
 
 
 class TCPStream(ByteStream):
@@ -116,8 +131,8 @@ class TCPStream(ByteStream):
                     raise closed_error(end)
                 data = self._engine.recv(end.handle, max_bytes, self._now())
                 if isinstance(data, bytes):
-                    if len(data) < max_bytes and len(data) < SCRATCH:
-                        end.readable = False  # an event tells of more, be it the end
+                    if self._engine.drained:
+                        end.readable = False
                     self._after_call()
                     return data
                 if data != _WOULD_BLOCK:
@@ -260,6 +275,14 @@ class TCPStream(ByteStream):
         if code < 0:
             self._raise_option(code, option)
         self._after_call()
+
+    def set_congestion(self, name: str) -> None:
+        """Another congestion control from now on: one of `usertcp.congestion_controls()`.
+
+        cwnd and ssthresh stay. `ValueError` naming the allowed ones, `ClosedResourceError` when
+        closed. Which it is: `statistics().congestion_control`.
+        """
+        self.set_option(StreamOption.CONGESTION, congestion_index(name))
 
     def get_option(self, option: StreamOption) -> int:
         """The value in use. `ClosedResourceError` when closed."""

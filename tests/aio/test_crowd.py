@@ -24,8 +24,8 @@ from usertcp import Stack
 eventually = partial(pairs.eventually, seconds=20)
 CROWD = 10_000
 ROOM = {"max_connections": 2 * CROWD, "max_half_open": 2 * CROWD, "max_time_wait": 2 * CROWD}
-KEPT = 160 << 20
-"""Bytes that an idle stack holds at most after a crowd: 64 rings of 1 MiB each way for the next
+KEPT = 288 << 20
+"""Bytes that an idle stack maps at most after a crowd: 64 rings of 2 MiB each way for the next
 connections, records of 20 000 connections, TIME-WAIT entries."""
 
 

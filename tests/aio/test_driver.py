@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from anyio import BrokenResourceError
 
-from aio.pairs import NOBODY4, connect, connected, two_stacks
+from aio.pairs import NOBODY4, connect, connected, eventually, two_stacks
 from usertcp import _binding
 from usertcp._stack import Engine
 
@@ -250,6 +250,20 @@ async def test_engine_calls_of_a_large_receive(calls):
             receives += 1
         assert calls.count("_recv_done") <= receives
         assert calls.count("_recv") <= 2 * receives + 1
+
+
+@pytest.mark.anyio
+async def test_who_took_all_makes_no_call_to_find_nothing(calls):
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+        await a.send(bytes(50_000))
+        await eventually(lambda: b.statistics().rcv_readable == 50_000)
+        assert len(await b.receive()) == 50_000
+        calls.clear()
+        tg.start_soon(b.receive)
+        await anyio.wait_all_tasks_blocked()
+        assert calls.count("_recv") == 0
+        await a.send(b"x")
+    assert calls.count("_recv") == 1
 
 
 @pytest.mark.anyio

@@ -10,6 +10,9 @@ from usertcp import StreamOption
 
 pytestmark = pytest.mark.anyio
 
+LARGE = bytes(range(250)) * 200
+"""So much is cut out of the ring, not copied by way of scratch memory."""
+
 
 @pytest.mark.parametrize("max_bytes", [0, -1])
 async def test_max_bytes_below_one_is_refused(max_bytes: int):
@@ -86,6 +89,43 @@ async def test_end_of_stream_that_came_with_the_data_is_seen_after_a_short_read(
         assert await b.receive(100) == b"data and FIN"
         with pytest.raises(EndOfStream), anyio.fail_after(2):
             await b.receive()
+
+
+@pytest.mark.parametrize("max_bytes", [len(LARGE), 2 * len(LARGE)])
+@pytest.mark.parametrize("comes", ["before", "after"])
+@pytest.mark.parametrize("what", ["data", "end", "reset"])
+async def test_what_follows_a_large_piece_is_told(max_bytes: int, comes: str, what: str):
+    """The receiver took all there was and waits for an event: none may be missing."""
+    async with connected() as (a, b, _), anyio.create_task_group() as tg:
+        await a.send(LARGE)
+        await eventually(lambda: b.statistics().rcv_readable == len(LARGE))
+
+        async def follow() -> None:
+            if what == "data":
+                await a.send(b"more")
+            else:
+                a.set_option(StreamOption.LINGER, 0 if what == "reset" else -1)
+                await a.aclose()
+
+        def has_followed() -> bool:
+            found = b.statistics()
+            return found.state.name != "ESTABLISHED" or found.rcv_readable > len(LARGE)
+
+        if comes == "before":
+            await follow()
+            await eventually(has_followed)
+        got = await b.receive(max_bytes)
+        if comes == "after":
+            tg.start_soon(follow)
+        with anyio.fail_after(5):
+            if what == "data":
+                while len(got) < len(LARGE) + 4:
+                    got += await b.receive()
+                assert got == LARGE + b"more"
+                return
+            assert got == LARGE
+            with pytest.raises(EndOfStream if what == "end" else BrokenResourceError):
+                await b.receive()
 
 
 async def test_after_local_close_even_when_the_peer_closed_first():

@@ -60,7 +60,7 @@ async def test_nothing_is_fine_but_not_on_a_closed_stream():
 
 
 async def test_more_than_any_buffer():
-    data = bytes(i * 11 % 253 for i in range(3_000_000))
+    data = bytes(i * 11 % 253 for i in range(5_000_000))
     async with connected() as (a, b, _), anyio.create_task_group() as tg:
 
         async def sender() -> None:
@@ -73,7 +73,7 @@ async def test_more_than_any_buffer():
 
 
 async def test_both_ways_at_once():
-    data = bytes(i * 13 % 255 for i in range(1_000_000))
+    data = bytes(range(255)) * 20_000
     async with connected() as (a, b, _), anyio.create_task_group() as tg:
 
         async def one_way(source, sink) -> None:
@@ -260,3 +260,55 @@ async def test_a_cancellation_after_all_was_taken_waits():
         assert sent
         assert scope.cancelled_caught
         assert await b.receive() == b"sent"
+
+
+async def bounded(a: TCPStream) -> None:
+    """Until only what may be unsent is: TCP_NOTSENT_LOWAT, not the ring, stops it."""
+    a.set_option(StreamOption.NOTSENT_LOWAT, 16384)
+    await fill(a)
+    info = a.statistics()
+    assert 16384 <= info.snd_queued - info.flight_size <= 32768
+    assert info.snd_free > 100_000
+
+
+async def test_a_bound_of_what_is_unsent_passes_everything_on():
+    data = bytes(i * 7 % 251 for i in range(3_000_000))
+    async with connected(rcv_buffer=65536) as (a, b, _), anyio.create_task_group() as tg:
+        a.set_option(StreamOption.NOTSENT_LOWAT, 16384)
+
+        async def sender() -> None:
+            for at in range(0, len(data), 50_000):
+                await a.send(data[at : at + 50_000])
+            await a.send_eof()
+
+        tg.start_soon(sender)
+        assert await receive_all(b) == data
+
+
+@pytest.mark.parametrize("how", ["cancel", "reset", "close", "unbound"])
+async def test_who_waits_for_less_to_be_unsent_is_woken(how: str):
+    async with connected(rcv_buffer=65536) as (a, b, _), anyio.create_task_group() as tg:
+        await bounded(a)
+        told: list[str] = []
+
+        async def sender() -> None:
+            try:
+                await a.send(bytes(100_000))
+            except (BrokenResourceError, ClosedResourceError) as exc:
+                told.append(type(exc).__name__)
+            else:
+                told.append("sent")
+
+        tg.start_soon(sender)
+        await anyio.wait_all_tasks_blocked()
+        assert not told
+        if how == "cancel":
+            tg.cancel_scope.cancel()
+        elif how == "reset":
+            await anyio.aclose_forcefully(b)  # unread bytes make it a reset
+        elif how == "close":
+            await a.aclose()
+        else:
+            a.set_option(StreamOption.NOTSENT_LOWAT, 0)
+    outcomes = {"cancel": [], "reset": ["BrokenResourceError"], "close": ["ClosedResourceError"]}
+    assert told == outcomes.get(how, ["sent"])

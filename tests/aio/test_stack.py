@@ -227,61 +227,6 @@ async def test_closing_wakes_everybody():
         assert "closed" in repr(stacks.a)
 
 
-async def test_end_of_the_stack_delivers_what_was_accepted():
-    left, right = cables()
-    data = bytes(i % 256 for i in range(60_000))
-    async with usertcp.open_stack(right, addresses=[f"{B4}/24"]) as b:
-        multi = await b.create_tcp_listener(local_port=80)
-        async with anyio.create_task_group() as tg:
-            got = bytearray()
-
-            async def serve() -> None:
-                async with await multi.listeners[0].accept() as stream:
-                    await anyio.sleep(0.05)
-                    async for part in stream:
-                        got.extend(part)
-
-            tg.start_soon(serve)
-            async with usertcp.open_stack(left, addresses=[f"{A4}/24"]) as a:
-                stream = await a.connect_tcp(B4, 80)
-                await stream.send(data)
-        assert got == data
-        await multi.aclose()
-
-
-async def test_linger_is_bounded():
-    async with two_stacks(rto_initial=0.1) as stacks:
-        a, b = await connect(stacks)
-        stacks.b.engine.fail(-16)
-        await stacks.b.driver.stop()
-        await a.send(b"nobody acknowledges this")
-        began = anyio.current_time()
-        await stacks.a.aclose(linger=0.1)
-        assert 0.09 < anyio.current_time() - began < 1
-        del b
-
-
-async def test_linger_is_shielded():
-    """A cancelled program still delivers what its streams accepted."""
-    async with two_stacks() as stacks:
-        a, b = await connect(stacks)
-        with anyio.CancelScope() as scope:
-            await a.send(b"x" * 30_000)
-            scope.cancel()
-            await stacks.a.aclose()
-        assert scope.cancelled_caught
-        assert stacks.a.engine.freed
-        with anyio.fail_after(2):
-            assert len(b"".join([part async for part in b])) == 30_000
-        await b.aclose()
-
-
-async def test_two_closers():
-    async with two_stacks() as stacks, anyio.create_task_group() as tg:
-        tg.start_soon(stacks.a.aclose)
-        tg.start_soon(stacks.a.aclose)
-
-
 async def test_many_stacks_one_after_the_other():
     for _ in range(10):
         async with connected() as (a, b, _):

@@ -49,17 +49,21 @@ def test_interfaces():
 def test_options_are_those_of_the_engine():
     config = ffi.new("ut_config *")
     given = StackConfig(
-        memory_limit=1, max_connections=2, max_time_wait=3, max_half_open=4, rcv_buffer=1 << 16,
-        snd_buffer=1 << 17, msl=1.5, rto_initial=1, rto_min=0.2, rto_max=60, delack=0.04,
+        profile="rfc", memory_limit=1, max_connections=2, max_time_wait=3, max_half_open=4,
+        rcv_buffer=1 << 16, snd_buffer=1 << 17, use_rack=False, congestion="reno",
+        msl=1.5, rto_initial=1, rto_min=0.2, rto_max=60, delack=0.04,
         user_timeout=9, connect_timeout=8, orphan_timeout=7, synack_retries=5, syn_cookies=1,
         use_timestamps=True, use_window_scale=False, use_sack=True, nodelay=True, port_first=1024,
         port_last=2048, quick_acks=3, challenge_ack_limit=6, trace_capacity=10, fixed_isn=5,
+        path_mtu_discovery=False, mtu_probing=2,
     ).engine_fields()  # fmt: skip
     for name, value in given.items():
         setattr(config, name, value)
     assert given["msl_ns"] == 1_500_000_000
     assert given["use_window_scale"] == 0
     assert (given["fixed_isn"], given["fixed_isn_value"]) == (1, 5)
+    assert (given["profile"], given["use_rack"], given["congestion"]) == (1, 0, 1)
+    assert (given["path_mtu_discovery"], given["mtu_probing"]) == (0, 2)
     names = {name for name, _ in ffi.typeof("ut_config").fields}
     assert set(given) == names - {"seed", "mtu"}
 
@@ -73,7 +77,7 @@ def test_seeds():
 
 def test_snapshot_has_every_field_of_the_engine():
     names = {name for name, _ in ffi.typeof("ut_info").fields}
-    assert set(ConnectionInfo.__dataclass_fields__) == names
+    assert set(ConnectionInfo.__dataclass_fields__) == names - {"congestion_count"}
     assert set(_PLAIN_FIELDS) < names
     names = {name for name, _ in ffi.typeof("ut_link_info").fields}
     assert set(LinkInfo.__dataclass_fields__) == (names - {"medium"}) | {"ethernet"}

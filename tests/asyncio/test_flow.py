@@ -6,7 +6,7 @@ import pytest
 
 from support.asyncio_pairs import Recorder, eventually, joined, on_loops
 
-BLOB = bytes(4_000_000)
+BLOB = bytes(8_000_000)  # more than both ends and the link between them hold
 
 
 @on_loops

@@ -48,7 +48,8 @@ async def test_nothing_is_left():
         assert count(Transport) == count(Socket) == 0
         live = {"ESTABLISHED", "CLOSE_WAIT", "LISTEN"}
         await eventually(lambda: not [c for c in stacks.a.connections() if c.state.name in live])
-        assert stacks.a.statistics().memory_in_use < memory + 2_000_000
+        kept = 4_500_000  # a ring of each kind, for the next
+        assert stacks.a.statistics().memory_in_use < memory + kept
 
 
 @on_loops

@@ -22,6 +22,31 @@ from usertcp.asyncio import Socket
 
 
 @on_loops
+async def test_path_mtu():
+    """IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU of linux/in.h."""
+    discover, mtu = (socket.IPPROTO_IP, 10), (socket.IPPROTO_IP, 14)
+    async with two_stacks() as stacks:
+        a, b = await pair(stacks)
+        assert (a.getsockopt(*mtu), a.getsockopt(*discover)) == (1500, 1)
+        for value in range(4):
+            a.setsockopt(*discover, value)
+            assert a.getsockopt(*discover) == value
+        for value in (-1, 4):
+            with raises(errno.EINVAL):
+                a.setsockopt(*discover, value)
+        a.setsockopt(socket.IPPROTO_IPV6, 23, 2)
+        assert a.getsockopt(socket.IPPROTO_IPV6, 23) == 2
+        assert a.getsockopt(socket.IPPROTO_IPV6, 24) == 1500
+        a.close()
+        b.close()
+        fresh = Socket()
+        assert fresh.getsockopt(*discover) == 1
+        with raises(errno.ENOTCONN):
+            fresh.getsockopt(*mtu)
+        fresh.close()
+
+
+@on_loops
 async def test_options():
     async with two_stacks() as stacks:
         a, b = await pair(stacks)

@@ -104,6 +104,23 @@ def test_adopted_server(base, kernel):
     usertcp.asyncio.run(main(), base=base, bypass="adopt")
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_adopted_server_of_an_unbound_socket(base, family: socket.AddressFamily):
+    """Listening binds it, and its user sees the port: uvicorn's --fd."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with two_stacks() as stacks:
+            with on(stacks.b), socket.socket(family) as kernel:
+                server = await loop.create_server(Recorder, sock=kernel.dup())
+                (own,) = server.sockets
+                assert kernel.getsockname()[1] == own.getsockname()[1] > 0
+                server.close()
+                await server.wait_closed()
+
+    usertcp.asyncio.run(main(), base=base, bypass="adopt")
+
+
 def test_adopted_listener_of_sock_accept(base, kernel):
     """The way of AnyIO's listener."""
 

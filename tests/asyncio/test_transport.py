@@ -23,7 +23,8 @@ from support.asyncio_pairs import (
     two_stacks,
 )  # fmt: skip
 from usertcp import State
-from usertcp.asyncio import Socket
+from usertcp._errors import Code
+from usertcp.asyncio import Socket, _calls
 
 DATA = bytes(i * 7 % 256 for i in range(300_000))
 
@@ -72,6 +73,25 @@ async def test_a_short_exchange_wakes_no_future():
             a.write(b"%02d" % i)
             await eventually(lambda n=2 * i + 2: len(pa.data) == n)
         assert stacks.b.engine.polls - polls < 60
+
+
+@on_loops
+async def test_a_piece_that_was_all_is_one_call(monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+    real = _calls._recv
+
+    def counted(*args):
+        calls.append(real(*args))
+        return calls[-1]
+
+    monkeypatch.setattr(_calls, "_recv", counted)
+    async with joined() as (a, _, _, pb, _):
+        a.write(b"warm")
+        await eventually(lambda: len(pb.data) == 4)
+        calls.clear()
+        a.write(bytes(100_000))
+        await eventually(lambda: len(pb.data) == 100_004)
+        assert -Code.WOULD_BLOCK not in calls
 
 
 @on_loops

@@ -1,13 +1,13 @@
 """pytest plugin: AnyIO's own TCP tests with our event loops and sockets, the kernel as their peer.
 
-    python tools/foreign_network.py tun HOSTS python -m pytest tests/test_sockets.py \
+    python tools/foreign_network.py cable HOSTS python -m pytest tests/test_sockets.py \
         -k "TestTCPStream or TestTCPListener" -p foreign.anyio_plugin
 
 asyncio and uvloop: the functions that make event loops are replaced. trio: each test runs inside
 `usertcp.trio.open_stack`. AnyIO makes sockets that listen by itself: it is given ours.
 
 What the tests open themselves are kernel sockets, and `localhost` is the kernel, on the other end
-of a TUN device. Where a test means its own side of a connection, by listening or binding, loopback
+of a cable. Where a test means its own side of a connection, by listening or binding, loopback
 names become the stack's address.
 """
 
@@ -15,7 +15,6 @@ import asyncio
 import inspect
 import os
 import socket
-from collections.abc import Callable
 from functools import wraps
 from typing import Any, Self
 
@@ -29,10 +28,16 @@ from anyio._backends._trio import TrioBackend
 import usertcp
 import usertcp.asyncio
 import usertcp.trio
+from usertcp._address import pack_text
+from usertcp._stack import Endpoint
+from usertcp.asyncio import Socket
 from usertcp.trio import TCPSocket
+from usertcp.trio._raw import SocketEndpoint
 from usertcp.trio._raw_io import RawSocket
 
-LINK = os.environ.get("FOREIGN_LINK", "tun:utun7")
+pytest_plugins = ["foreign.counts"]
+
+LINK = os.environ.get("FOREIGN_LINK", "packet:ours7")
 
 
 class Alias(str):
@@ -56,21 +61,16 @@ KERNEL = {
     "::1": Alias("fd08::1", means="::1"),
 }
 OURS = {"127.0.0.1": "10.8.0.2", "::1": "fd08::2"}
-OPTIONS: dict[str, Any] = {"addresses": ("10.8.0.2/24", "fd08::2/64"), "linger": 0.5}
+LOOPBACK = {"127.0.0.1": "10.8.0.3"}
+"""What the network rewrites to the kernel's loopback address: peers may listen there, too."""
+OPTIONS: dict[str, Any] = {
+    "addresses": ("10.8.0.2/24", "fd08::2/64"),
+    "linger": 0.5,
+    "check_duplicates": False,
+}
 OWN_NAME = "usertcp.test"
 # Parameters of tests that hold loopback addresses: of the kernel's side, of ours.
 PARAMETERS = {"local_addr": KERNEL, "target": KERNEL, "expected_client_addr": OURS}
-
-made = {"event loops": 0, "trio stacks": 0, "connections": 0, "sockets that listen": 0}
-
-
-def counted(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def counting(*args: Any, **kwargs: Any) -> Any:
-        made[what] += 1
-        return function(*args, **kwargs)
-
-    return counting
 
 
 def new_stack() -> Any:
@@ -86,7 +86,6 @@ class Listening(type):
     def __call__(cls, family: int = -1, kind: int = -1, proto: int = -1) -> socket.socket:
         if family not in (socket.AF_INET, socket.AF_INET6) or kind != -1:
             return socket.socket(family, kind, proto)
-        made["sockets that listen"] += 1
         if trio.lowlevel.in_trio_run():
             return trio.socket.socket(family)._sock  # type: ignore[attr-defined]
         return usertcp.asyncio.Socket(family)
@@ -123,14 +122,29 @@ def own_trio_sockets() -> None:
     trio.socket.from_stdlib_socket = from_stdlib_socket
 
 
+def to_loopback() -> None:
+    """Who connects to 127.0.0.1 gets to the kernel's."""
+    begin, start = Socket.begin_connect, RawSocket.start_connect
+    packed_loopback = {pack_text(asked): pack_text(real) for asked, real in LOOPBACK.items()}
+
+    def begin_connect(self: Socket, packed: bytes, port: int) -> Endpoint:
+        return begin(self, packed_loopback.get(packed, packed), port)
+
+    def start_connect(self: RawSocket, address: Any) -> SocketEndpoint:
+        return start(self, (LOOPBACK.get(address[0], address[0]), *address[1:]))
+
+    Socket.begin_connect = begin_connect  # type: ignore[method-assign]
+    RawSocket.start_connect = start_connect  # type: ignore[method-assign]
+
+
 def redirect() -> None:
     """At once: AnyIO's conftest takes the functions that it imports."""
-    loops = counted("event loops", usertcp.asyncio.loop_factory(stack=new_stack))
+    loops = usertcp.asyncio.loop_factory(stack=new_stack)
     asyncio.new_event_loop = asyncio.events.new_event_loop = loops
-    over_uvloop = usertcp.asyncio.loop_factory(uvloop.Loop, stack=new_stack)
-    uvloop.new_event_loop = counted("event loops", over_uvloop)
+    uvloop.new_event_loop = usertcp.asyncio.loop_factory(uvloop.Loop, stack=new_stack)
     core.socket = CoreSockets()  # type: ignore[attr-defined]
     own_trio_sockets()
+    to_loopback()
     for backend in (AsyncIOBackend, TrioBackend):
         own_names(backend)
 
@@ -154,25 +168,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
         @wraps(test)
         async def inside(**fixtures: Any) -> None:
             if trio.lowlevel.in_trio_run():
-                made["trio stacks"] += 1
-                async with usertcp.trio.open_stack(LINK, **OPTIONS) as stack:
+                async with usertcp.trio.open_stack(LINK, **OPTIONS):
                     await test(**fixtures)
-                    count_connections(stack)
             else:
                 own: Any = asyncio.get_running_loop()
-                stack = await own.usertcp.get()
+                await own.usertcp.get()
                 await test(**fixtures)
-                count_connections(stack)
 
         pyfuncitem.obj = inside
     return (yield)
-
-
-def count_connections(stack: usertcp.Stack) -> None:
-    counters = stack.statistics().counters
-    made["connections"] += counters["active_opens"] + counters["passive_opens"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts = ", ".join(f"{count} {what}" for what, count in made.items())
-    terminalreporter.line(f"usertcp made: {counts}")

@@ -141,7 +141,7 @@ REFUSED = "tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1"
 """The answer to who asked before the server listened."""
 BROKEN_OFF = "tcp.flags.reset == 1 && ip.src == 10.7.0.1"
 """How wrk's own end leaves when its time is over."""
-AGAIN = re.compile("retransmission|^Duplicate ACK")
+AGAIN = re.compile("retransmission|^Duplicate ACK|^D-SACK")
 USUAL = re.compile(
     r"Connection (establish request|establish acknowledge|finish) "
     r"|This frame initiates the connection closing"

@@ -37,6 +37,16 @@ static void inject(struct bench *b, ut_handle h, struct input *in)
     bench_segment(b, &s, data, len);
 }
 
+static void too_big(struct bench *b, ut_handle h, struct input *in)
+{
+    ut_info i;
+    if (ut_get_info(b->stack, h, &i) != 0)
+        return;
+    seq32 seq = near(in, i.snd_una);
+    uint16_t mtu = input_u8(in) < 200 ? (uint16_t)(i.pmtu - input_u8(in)) : input_u16(in);
+    bench_too_big(b, seq, input_u8(in) < 240 ? 1500 : input_u16(in), mtu);
+}
+
 static void call(struct bench *b, ut_handle h, struct input *in)
 {
     static uint8_t buffer[8192];
@@ -55,7 +65,7 @@ static void call(struct bench *b, ut_handle h, struct input *in)
             ut_recv_done(b->stack, h, n < lent.len ? n : lent.len, b->now);
         break;
     case 4:
-        ut_option_set(b->stack, h, 1 + n % 8, input_u8(in), b->now);
+        ut_option_set(b->stack, h, n % 9 ? 1 + n % 8 : UT_OPT_MTU_DISCOVER, input_u8(in), b->now);
         break;
     case 5:
         ut_shutdown(b->stack, h, b->now);
@@ -80,8 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     UT_ASSERT(h != 0);
     for (int i = 0; i < 200 && in.left > 0; i++) {
         uint8_t op = input_u8(&in);
-        if (op < 160) {
+        if (op < 140) {
             inject(&b, h, &in);
+        } else if (op < 160) {
+            too_big(&b, h, &in);
         } else if (op < 220) {
             call(&b, h, &in);
         } else {

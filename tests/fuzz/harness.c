@@ -1,7 +1,10 @@
 /* harness.c: see harness.h. Linked into every fuzz target. */
 #include "harness.h"
 
+#include "wire/bytes.h"
+#include "wire/checksum.h"
 #include "wire/ether.h"
+#include "wire/icmp.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 
@@ -51,6 +54,7 @@ void bench_config(ut_config *c)
     c->max_half_open = 4;
     c->rcv_buffer = c->snd_buffer = 16384;
     c->trace_capacity = 64;
+    c->mtu_probing = 2; /* so that a few bytes of input lead to probes */
 }
 
 void bench_open_with(struct bench *b, const ut_config *c, enum bench_kind kind, uint8_t last)
@@ -176,6 +180,36 @@ unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, 
                         .payload_len = (uint32_t)(header + len)};
     ipv4_write(frame, &ip);
     return bench_frame(b, frame, IPV4_HEADER_LEN + header + len);
+}
+
+unsigned bench_too_big(struct bench *b, seq32 seq, uint16_t len, uint16_t mtu)
+{
+    uint8_t frame[IPV4_HEADER_LEN + ICMP_HEADER_LEN + IPV4_HEADER_LEN + 8];
+    uint8_t *icmp = frame + IPV4_HEADER_LEN, *quote = icmp + ICMP_HEADER_LEN;
+    size_t size = sizeof frame - IPV4_HEADER_LEN;
+    struct ip_hdr quoted = {.src = bench_address(true, 2),
+                            .dst = bench_address(true, 1),
+                            .version = 4,
+                            .proto = IP_PROTO_TCP,
+                            .ttl = 1};
+    ipv4_write(quote, &quoted);
+    put_be16(quote + 2, len);
+    put_be16(quote + IPV4_HEADER_LEN, FUZZ_PORT);
+    put_be16(quote + IPV4_HEADER_LEN + 2, 1234);
+    put_be32(quote + IPV4_HEADER_LEN + 4, seq.v);
+    memset(icmp, 0, ICMP_HEADER_LEN);
+    icmp[0] = 3;
+    icmp[1] = 4;
+    put_be16(icmp + 6, mtu);
+    put_be16(icmp + 2, (uint16_t)~checksum_fold(checksum_add(icmp, size, 0)));
+    struct ip_hdr ip = {.src = bench_address(true, 1),
+                        .dst = bench_address(true, 2),
+                        .version = 4,
+                        .proto = IP_PROTO_ICMP,
+                        .ttl = 64,
+                        .payload_len = (uint32_t)size};
+    ipv4_write(frame, &ip);
+    return bench_frame(b, frame, sizeof frame);
 }
 
 ut_handle bench_establish(struct bench *b, bool timestamps)

@@ -65,6 +65,9 @@ void check_emitted(const struct bench *b, const uint8_t *frame, size_t len, cons
                    struct emitted *out);
 /* A TCP segment from 10.0.0.1:1234 to the listener's address; its checksum is vouched for. */
 unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, size_t len);
+/* A router's Packet Too Big about the segment at `seq` in a packet of `len` bytes to
+ * 10.0.0.1:1234. */
+unsigned bench_too_big(struct bench *b, seq32 seq, uint16_t len, uint16_t mtu);
 /* Handshake with the listener from 10.0.0.1:1234, ISS 1000; the accepted connection, or 0. */
 ut_handle bench_establish(struct bench *b, bool timestamps);
 

@@ -50,7 +50,7 @@ def test_every_option_of_a_stack(reference: ModuleType):
     kinds = [kind.name for kind in usertcp.StreamOption]
     assert [row for row in rows(page) if row.strip() not in ("", "option")] == fields + kinds
     assert "| `rto_min` | 0.2 s |" in page
-    assert "| `rcv_buffer` | 1 MiB |" in page
+    assert "| `rcv_buffer` | 2 MiB |" in page
 
 
 def test_every_drop_and_every_error(reference: ModuleType):

@@ -130,8 +130,8 @@ def test_globals_would_be_noticed():
 
 
 def test_deviations_have_their_form():
-    """`DEVIATES` is always followed by the RFC and section, what, and why."""
-    form = re.compile(r"DEVIATES RFC \d+ [\d.]+[^:]*: .*?because ", re.DOTALL)
+    """`DEVIATES` is always followed by the RFC (or draft) and section, what, and why."""
+    form = re.compile(r"DEVIATES (?:RFC \d+|draft[\w-]+) [\d.]+[^:]*: .*?because ", re.DOTALL)
     for path in EVERYTHING:
         text = path.read_text()
         for match in re.finditer(r"DEVIATES\b", text):

@@ -183,7 +183,7 @@ def test_oracle_lets_good_packets_pass():
         {"options": Options(mss=1460)},
         {"options": Options(wscale=2)},
         {"options": Options(sack=((7, 7),))},
-        {"options": Options(sack=((7, 9), (7, 9)))},
+        {"options": Options(sack=((1, 3), (7, 9), (7, 9)))},
         {"options": Options(timestamps=(1, 2), extra=bytes.fromhex("080a0000000000000000"))},
         {"payload": bytes(1500)},
         {"sport": 0},

@@ -76,7 +76,7 @@ def test_a_minute_is_the_limit(ipv6: bool):
     assert bench.engine.drops() == {}
     with dropped(bench.engine, ip_fragment_late=1):
         bench.passes(2)
-    assert bench.engine.memory <= memory + 16_384  # the table; no data
+    assert bench.engine.memory <= memory + 20_480  # the table; no data
     assert bench.arrives(parts[1]) == []
     assert is_answered([p for part in (parts[0], parts[2]) for p in bench.arrives(part)])
 
@@ -188,7 +188,7 @@ def test_a_flood_of_beginnings_holds_little_memory(ipv6: bool):
     sent = [p for part in pieces(syn(bench), 24, 48, ident=9999) for p in bench.arrives(part)]
     assert is_answered(sent)
     bench.passes(61)
-    assert bench.engine.memory <= begun + 20_000
+    assert bench.engine.memory <= begun + 28_000
 
 
 def test_a_stack_without_memory_drops_and_goes_on():

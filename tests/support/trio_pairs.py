@@ -80,9 +80,10 @@ async def connected(*, host: str = B4, **options: Any) -> AsyncIterator[tuple[TC
 async def fill(sock: TCPSocket) -> int:
     """Sends until no more goes for a while."""
     sent = 0
-    with trio.move_on_after(0.2):
+    with trio.move_on_after(0.2) as patience:
         while True:
             sent += await sock.send(bytes(50_000))
+            patience.deadline = trio.current_time() + 0.2
     return sent
 
 

@@ -100,6 +100,7 @@ def test_a_lost_fin_is_sent_again(peer: Peer):
     peer.app.send(b"abc")
     peer.app.shutdown()
     peer.gets_all()
+    peer.gets("FIN,ACK", seq=4, len=0, within=0.5)  # RFC 8985 7.3: the segment sent last
     got = peer.gets(seq=1, within=1.5)
     assert got.end == 5
     assert "FIN" in got.flags

@@ -220,13 +220,16 @@ def test_memory_comes_back_when_data_is_read(peer: Peer):
     peer.sends(**part(1001, 1000))
     peer.app.receive()
     peer.gets_all(within=1)
-    held = peer.app.info.memory
-    assert held < 2048
-    peer.app.send(b"x" * 100)
-    assert peer.app.info.memory > held
-    peer.gets_all()
-    peer.sends()
-    assert peer.app.info.memory == held
+    assert peer.app.info.memory < 2048
+    held = []
+    for _ in range(2):
+        before = peer.app.info.memory
+        peer.app.send(b"x" * 100)
+        assert peer.app.info.memory > before
+        peer.gets_all()
+        peer.sends()
+        held.append(peer.app.info.memory)
+    assert held[0] == held[1] < 2048
 
 
 def test_many_holes_are_bounded(peer: Peer):
@@ -247,7 +250,7 @@ def test_many_holes_are_bounded(peer: Peer):
 @pytest.mark.parametrize("holes", range(1, 6))
 def test_sack_blocks_leave_less_room_for_data(peer: Peer, holes: int, timestamps: bool):
     """Both directions at once: a segment with data and SACK blocks still fits the MTU."""
-    peer.configure(rto_min=1.0).establish(timestamps=timestamps)
+    peer.configure(use_rack=False, rto_min=1.0).establish(timestamps=timestamps)
     for n in range(holes):
         peer.sends(seq=101 + 100 * n, data=b"x")
     peer.gets_all()

@@ -1,4 +1,4 @@
-"""Congestion control and loss recovery: RFC 5681, 6582, 6675, 6928, 3042."""
+"""Congestion control and loss recovery: RFC 5681, 6582, 6675, 6928, 3042, without RACK."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MSS = 1000
 
 def pump(peer: Peer, count: int = 10, **offer: object) -> list[Got]:
     """A connection with a full send queue, and the first `count` segments it sent."""
-    config = {"rto_min": 1.0, "snd_buffer": 1 << 18}
+    config = {"rto_min": 1.0, "snd_buffer": 1 << 18, "use_rack": False, "congestion": "reno"}
     peer.configure(**config).establish(mss=MSS, window=1 << 20, wscale=7, **offer)
     peer.sends(window=1 << 20)
     peer.app.send(bytes(200_000))
@@ -273,7 +273,6 @@ def test_pipe_bounds_what_is_sent_in_recovery(peer: Peer):
         sent = ack(peer, 0, (1, end))
         info = peer.app.info
         pipes.append(info.pipe)
-        assert info.cwnd == 5 * MSS
         assert not sent or info.pipe <= info.cwnd
     assert pipes == sorted(pipes, reverse=True)
     assert pipes[-1] <= 5 * MSS
@@ -355,7 +354,8 @@ def test_dsack_is_no_loss(peer: Peer):
 @pytest.mark.rfc("6675-04")
 def test_a_lost_tail_is_rescued(peer: Peer):
     """0 and 9 are lost of ten, and there is no more to send."""
-    peer.configure(rto_min=1.0, snd_buffer=1 << 18).establish(mss=MSS, window=1 << 20)
+    peer.configure(rto_min=1.0, snd_buffer=1 << 18, use_rack=False)
+    peer.establish(mss=MSS, window=1 << 20)
     peer.sends(window=1 << 20)
     peer.app.send(bytes(10 * MSS))
     assert len(peer.gets_all()) == 10
@@ -373,7 +373,8 @@ def test_a_lost_tail_is_rescued(peer: Peer):
 @pytest.mark.rfc("6675-03", "6675-04")
 def test_what_the_rescue_uncovers_is_repaired(peer: Peer):
     """0, 7, 8 and 9 are lost of ten. The rescue brings 9; 7 and 8 follow without a time-out."""
-    peer.configure(rto_min=1.0, snd_buffer=1 << 18).establish(mss=MSS, window=1 << 20)
+    peer.configure(rto_min=1.0, snd_buffer=1 << 18, use_rack=False)
+    peer.establish(mss=MSS, window=1 << 20)
     peer.sends(window=1 << 20)
     peer.app.send(bytes(10 * MSS))
     assert len(peer.gets_all()) == 10

@@ -42,9 +42,11 @@ def test_next_samples(peer: Peer):
 
 
 @pytest.mark.rfc("6298-04")
-def test_floor_and_ceiling(peer: Peer):
-    peer.configure(rto_min=1.0, rto_max=2.0).establish(rtt=0.01)
-    assert peer.app.info.rto_ns == 1000 * MS
+@pytest.mark.parametrize(("profile", "rto"), [("rfc", 1000), ("linux", 1010)])
+def test_floor_and_ceiling(peer: Peer, profile: str, rto: int):
+    """Linux keeps the floor of what is added to SRTT, which is never less."""
+    peer.configure(profile=profile, rto_min=1.0, rto_max=2.0).establish(rtt=0.01)
+    assert peer.app.info.rto_ns == rto * MS
     timed(peer, 0.9)
     timed(peer, 0.9)
     assert peer.app.info.rto_ns <= 2000 * MS
@@ -60,7 +62,7 @@ def test_rto_of_a_steady_path_shrinks(peer: Peer):
 
 @pytest.mark.rfc("9293-EV-18", "6298-05", "8961-04", "9293-MUST-19")
 def test_backoff(peer: Peer):
-    peer.configure(rto_min=1.0, rto_max=20, user_timeout=1000).establish()
+    peer.configure(use_rack=False, rto_min=1.0, rto_max=20, user_timeout=1000).establish()
     peer.app.send(b"hello")
     first = peer.gets(data=b"hello")
     times = [0.0] + [got.at - first.at for got in peer.gets_all(within=100)]
@@ -70,7 +72,7 @@ def test_backoff(peer: Peer):
 
 @pytest.mark.rfc("9293-EV-18")
 def test_only_the_earliest_is_sent_again(peer: Peer):
-    peer.configure(rto_min=1.0).establish(mss=1000)
+    peer.configure(use_rack=False, rto_min=1.0).establish(mss=1000)
     peer.app.send(bytes(5000))
     assert len(peer.gets_all()) == 5
     again = peer.gets_all(within=1.5)
@@ -92,7 +94,7 @@ def test_karn_takes_no_ambiguous_sample(peer: Peer):
 
 @pytest.mark.rfc("9293-MUST-18")
 def test_backoff_stays_until_a_sample(peer: Peer):
-    peer.configure(rto_min=1.0).establish(rtt=0.1)
+    peer.configure(profile="rfc", use_rack=False).establish(rtt=0.1)
     peer.app.send(b"x")
     peer.gets()
     peer.gets(within=1.5)
@@ -111,7 +113,7 @@ def test_backoff_stays_until_a_sample(peer: Peer):
 
 @pytest.mark.rfc("6298-05", "6928-03")
 def test_the_timer_restarts_with_each_ack_of_new_data(peer: Peer):
-    peer.configure(rto_min=1.0).establish(mss=1000)
+    peer.configure(use_rack=False, rto_min=1.0).establish(mss=1000)
     peer.app.send(bytes(3000))
     peer.gets_all()
     for end in (1001, 2001):
@@ -210,7 +212,7 @@ def test_a_retransmission_merges_small_segments(peer: Peer):
 
 
 def test_retransmitted_bytes_are_counted(peer: Peer):
-    peer.configure(rto_min=1.0).establish(mss=1000)
+    peer.configure(use_rack=False, rto_min=1.0).establish(mss=1000)
     peer.app.send(bytes(500))
     peer.gets_all(within=3.5)
     info = peer.app.info

@@ -240,6 +240,16 @@ def test_writable_is_told_when_there_is_room(peer: Peer):
     assert peer.app.send(bytes(10_000)) == 3 * MSS
 
 
+def test_writable_is_told_although_the_last_send_was_taken_whole(peer: Peer):
+    """Who finds no room left and waits for some must be told, though nothing was refused."""
+    peer.configure(snd_buffer=4096).establish(mss=MSS)
+    assert peer.app.connection is not None
+    assert peer.app.send(bytes(4096)) == 4096
+    peer.app.connection.clear_events()
+    peer.sends(ack=peer.gets_all()[-1].end)
+    assert peer.app.events & _events.WRITABLE
+
+
 @pytest.mark.rfc("9293-EV-12", "5681-01")
 def test_a_retransmission_with_a_new_ack_brings_its_window(peer: Peer):
     """Its SEQ is older than that of the last window update, its ACK is newer than all."""
@@ -250,3 +260,48 @@ def test_a_retransmission_with_a_new_ack_brings_its_window(peer: Peer):
     peer.sends(seq=1, ack=2001, data=b"sooner", window=2500)
     assert peer.app.info.snd_wnd == 2500
     assert all(got.end <= 4501 for got in peer.gets_all())
+
+
+def test_what_may_wait_unsent_is_bounded_when_asked_for(peer: Peer):
+    """TCP_NOTSENT_LOWAT: what the window lets leave, and one portion beside; then nothing."""
+    peer.establish(mss=MSS, wscale=0)
+    peer.sends(window=3 * MSS)
+    connection = peer.app.connection
+    connection.set_option("notsent_lowat", 2 * MSS)
+    assert connection.get_option("notsent_lowat") == 2 * MSS
+    assert peer.app.send(bytes(100_000)) == 5 * MSS
+    assert peer.app.info.flight_size == 3 * MSS
+    assert peer.app.send(b"x") == 0
+    connection.clear_events()
+    peer.sends(ack=1 + MSS, window=2 * MSS)  # two of them still in flight: no more may leave
+    assert not peer.app.events & _events.WRITABLE
+    assert peer.app.send(b"x") == 0
+    peer.sends(ack=1 + MSS, window=3 * MSS)  # the window alone lets one more leave
+    assert peer.app.events & _events.WRITABLE
+    assert peer.app.info.flight_size == 3 * MSS
+    assert peer.app.send(bytes(100_000)) == 2 * MSS  # a portion, not a sliver
+    assert peer.app.send(b"x") == 0
+    connection.clear_events()
+    connection.set_option("notsent_lowat", 0)
+    assert peer.app.events & _events.WRITABLE
+    assert peer.app.send(bytes(100_000)) == 100_000
+
+
+@pytest.mark.parametrize("size", [1, 700, MSS, 3 * MSS])
+def test_what_may_wait_unsent_is_bounded_whatever_the_size_of_a_send(peer: Peer, size: int):
+    peer.establish(mss=MSS, wscale=0)
+    peer.sends(window=0)
+    assert peer.app.connection is not None
+    peer.app.connection.set_option("notsent_lowat", 2 * MSS)
+    taken = 0
+    while sent := peer.app.send(bytes(size)):
+        taken += sent
+    assert 2 * MSS <= taken < 4 * MSS
+
+
+def test_the_bound_of_what_waits_unsent_holds_before_the_handshake_too(peer: Peer):
+    peer.app.connect()
+    connection = peer.app.connection
+    connection.set_option("notsent_lowat", 2 * MSS)
+    assert peer.app.send(bytes(100_000)) == 2 * MSS
+    assert peer.app.send(b"x") == 0

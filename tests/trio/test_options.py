@@ -82,6 +82,28 @@ async def test_accepted_sockets_inherit():
 
 
 @on_trio
+async def test_path_mtu():
+    """IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU of linux/in.h."""
+    discover, mtu = (IPPROTO_IP, 10), (IPPROTO_IP, 14)
+    async with connected() as (client, _):
+        assert (client.getsockopt(*mtu), client.getsockopt(*discover)) == (1500, 1)
+        for value in range(4):
+            client.setsockopt(*discover, value)
+            assert client.getsockopt(*discover) == value
+        for value in (-1, 4):
+            with raises(errno.EINVAL):
+                client.setsockopt(*discover, value)
+        client.setsockopt(socket.IPPROTO_IPV6, 23, 2)
+        assert client.getsockopt(socket.IPPROTO_IPV6, 23) == 2
+        assert client.getsockopt(socket.IPPROTO_IPV6, 24) == 1500
+    async with net() as both:
+        with make(both.b) as fresh:
+            assert fresh.getsockopt(*discover) == 1
+            with raises(errno.ENOTCONN):
+                fresh.getsockopt(*mtu)
+
+
+@on_trio
 async def test_facts():
     async with connected(host=B6) as (client, _):
         assert client.getsockopt(SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM

@@ -15,7 +15,7 @@ class Ranges:
         self.c = ffi.gc(lib.wb_ranges_new(), lib.wb_ranges_free)
 
     def runs(self):
-        out = ffi.new("uint64_t[64]")
+        out = ffi.new("uint64_t[128]")
         count = lib.wb_ranges_list(self.c, out)
         return [(out[2 * i], out[2 * i + 1]) for i in range(count)]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.whitebox import ffi, lib, reason
 
 SIZE = 4096
-RUNS = 32
+RUNS = 64
 
 arrivals = st.tuples(
     st.just("insert"), st.integers(0, SIZE), st.integers(1, 600), st.integers(0, 255)

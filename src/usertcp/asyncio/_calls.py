@@ -47,8 +47,7 @@ def receive(engine: Engine, handle: int, most: int, now: int) -> tuple[bytes, bo
         return count
     length = span.len
     data = _buffer(span.data, length)[:]
-    _recv_done(stack, handle, length, now)
-    return data, False
+    return data, _recv_done(stack, handle, length, now) == 0
 
 
 def receive_into(engine: Engine, handle: int, target: Any, now: int) -> int:

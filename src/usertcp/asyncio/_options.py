@@ -4,8 +4,9 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from usertcp._congestion import congestion_controls
 from usertcp._errors import Code, os_error
 from usertcp._info import ConnectionInfo, State
 from usertcp._stack import Engine
@@ -16,6 +17,7 @@ Key: TypeAlias = tuple[int, int]
 TCP, IP, IPV6, SOL = socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.SOL_SOCKET
 SO_PROTOCOL, SO_DOMAIN, SO_INCOMING_CPU = 38, 39, 49
 IP_BIND_ADDRESS_NO_PORT, TCP_FASTOPEN_CONNECT, TCP_CONGESTION = 24, 30, 13
+IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24  # linux/in.h
 _LINGER = struct.Struct("ii")
 
 
@@ -41,8 +43,11 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
     (TCP, socket.TCP_KEEPIDLE): (StreamOption.KEEPALIVE_IDLE, _seconds, lambda v: v // 1000),
     (TCP, socket.TCP_KEEPINTVL): (StreamOption.KEEPALIVE_INTERVAL, _seconds, lambda v: v // 1000),
     (TCP, socket.TCP_KEEPCNT): (StreamOption.KEEPALIVE_COUNT, _plain, _plain),
+    (TCP, socket.TCP_NOTSENT_LOWAT): (StreamOption.NOTSENT_LOWAT, lambda v: max(v, 0), _plain),
     (SOL, socket.SO_SNDBUF): (StreamOption.SND_LIMIT, _plain, _plain),
     (SOL, socket.SO_RCVBUF): (StreamOption.RCV_LIMIT, _plain, _plain),
+    (IP, IP_MTU_DISCOVER): (StreamOption.MTU_DISCOVER, _plain, _plain),
+    (IPV6, IPV6_MTU_DISCOVER): (StreamOption.MTU_DISCOVER, _plain, _plain),
     (IP, socket.IP_TTL): (StreamOption.TTL, _plain, _plain),
     (IPV6, socket.IPV6_UNICAST_HOPS): (StreamOption.TTL, _plain, _plain),
     (IP, socket.IP_TOS): (StreamOption.DSCP, lambda v: v >> 2 & 63, lambda v: v << 2),
@@ -64,7 +69,6 @@ REMEMBERED: dict[Key, int] = {
     (TCP, socket.TCP_DEFER_ACCEPT): 0,
     (TCP, socket.TCP_FASTOPEN): 0,
     (TCP, TCP_FASTOPEN_CONNECT): 0,
-    (TCP, socket.TCP_NOTSENT_LOWAT): -1,
     (IP, IP_BIND_ADDRESS_NO_PORT): 0,
     (IPV6, socket.IPV6_V6ONLY): 0,
 }
@@ -74,6 +78,18 @@ def unsupported(what: str) -> OSError:
     return OSError(
         errno.EOPNOTSUPP, f"{what}: a usertcp socket has no kernel socket underneath that could"
     )
+
+
+def congestion_value(value: Any) -> int:
+    """The index of a congestion control; ENOENT, as the kernel, when there is none of that name."""
+    name = bytes(value).rstrip(b"\0").decode(errors="replace") if not isinstance(value, int) else ""
+    if name not in congestion_controls():
+        raise OSError(errno.ENOENT, f"congestion: {name!r} is none of {congestion_controls()}")
+    return congestion_controls().index(name)
+
+
+def congestion_struct(index: int) -> bytes:
+    return congestion_controls()[index].encode().ljust(16, b"\0")
 
 
 def unknown(level: int, option: int) -> OSError:
@@ -158,7 +174,7 @@ def tcp_info(info: ConnectionInfo) -> bytes:
         # unacked, sacked, lost, retrans, fackets
         unacked, 0, 0, 0, 0,
         # last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh
-        0, 0, 0, 0, 0, info.rcv_wnd,
+        0, 0, 0, 0, info.pmtu, info.rcv_wnd,
         # rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans
         _u32(info.srtt_ns // 1000), _u32(info.rttvar_ns // 1000), ssthresh, info.cwnd // mss,
         info.rcv_mss, 3, 0, info.rcv_wnd, retransmits,

@@ -48,6 +48,7 @@ class Server(base_events.Server):
         self._factory = protocol_factory
         self._backlog = backlog
         self._tls = tls
+        self._ssl_context = tls.context  # asyncio's name for it, which programs look at
         self._clients: weakref.WeakSet[Transport] = weakref.WeakSet()
         self._waiters: list[_Waiter] | None = []
         self._serving = False

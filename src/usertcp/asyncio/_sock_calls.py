@@ -13,7 +13,7 @@ from usertcp.asyncio._opening import LoopStack
 from usertcp.asyncio._options import REUSEPORT
 from usertcp.asyncio._resolving import resolve
 from usertcp.asyncio._socket import Socket
-from usertcp.asyncio._tokens import Tokens, family_of, is_kernel_tcp
+from usertcp.asyncio._tokens import Tokens, family_of, give_name, is_kernel_tcp
 
 if TYPE_CHECKING:
     _Base = asyncio.SelectorEventLoop
@@ -105,6 +105,7 @@ class SockCalls(_Base):
             made.setsockopt(*REUSEPORT, token.getsockopt(*REUSEPORT))
             made.bind(token.getsockname())
             made.listen(backlog)
+            give_name(token, made)
         except OSError as exc:
             made.close()
             raise OSError(exc.errno, f"{what}: {exc.strerror}") from exc

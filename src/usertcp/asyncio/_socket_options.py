@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 V6ONLY: Key = (_options.IPV6, socket.IPV6_V6ONLY)
 _LINGER: Key = (SOL, socket.SO_LINGER)
+_CONGESTION: Key = (TCP, _options.TCP_CONGESTION)
+_PATH_MTU = ((_options.IP, _options.IP_MTU), (_options.IPV6, _options.IPV6_MTU))
 _WITHOUT_CONNECTION = {
     (TCP, socket.TCP_NODELAY): 1,
     (SOL, socket.SO_KEEPALIVE): 0,
@@ -25,6 +27,8 @@ _WITHOUT_CONNECTION = {
     (TCP, socket.TCP_KEEPCNT): 9,
     (SOL, socket.SO_SNDBUF): 0,
     (SOL, socket.SO_RCVBUF): 0,
+    (_options.IP, _options.IP_MTU_DISCOVER): 1,
+    (_options.IPV6, _options.IPV6_MTU_DISCOVER): 1,
     (_options.IP, socket.IP_TTL): 64,
     (_options.IPV6, socket.IPV6_UNICAST_HOPS): 64,
 }
@@ -41,6 +45,10 @@ def apply(sock: "SocketState", key: Key, value: int) -> None:
         code = end.engine.set_option(end.handle, StreamOption.LINGER, value, now)
         if code < 0:
             raise os_error(code, "option SO_LINGER")
+    elif key == _CONGESTION:
+        code = end.engine.set_option(end.handle, StreamOption.CONGESTION, value, now)
+        if code < 0:
+            raise os_error(code, "option TCP_CONGESTION")
     else:
         _options.set_engine(end.engine, end.handle, key, value, now)
     sock._settle()  # noqa: SLF001
@@ -59,6 +67,8 @@ def _int_of(value: Any) -> int:
 def set_option(sock: "SocketState", key: Key, value: Any) -> None:
     if key == _LINGER:
         number = _options.linger_value(value)
+    elif key == _CONGESTION:
+        number = _options.congestion_value(value)
     elif _options.is_known(key):
         number = _int_of(value)
     else:
@@ -72,7 +82,7 @@ def get_option(sock: "SocketState", key: Key, buflen: int) -> int | bytes:
     if key == (TCP, socket.TCP_INFO):
         return _options.tcp_info(sock.info())[: buflen or 4096]
     if key == (TCP, _options.TCP_CONGESTION):
-        return sock.info().congestion_control.encode()[:buflen].ljust(min(buflen, 16), b"\0")
+        return _options.congestion_struct(_congestion_of(sock))[:buflen]
     if key == _LINGER:
         linger = _linger_of(sock)
         return _options.linger_struct(linger)[:buflen] if buflen else int(linger == 0)
@@ -85,6 +95,15 @@ def _linger_of(sock: "SocketState") -> int:
         return sock._options.get(_LINGER, -1)  # noqa: SLF001
     end = sock.endpoint
     return end.engine.get_option(end.handle, StreamOption.LINGER)[1]
+
+
+def _congestion_of(sock: "SocketState") -> int:
+    chosen = sock._options.get(_CONGESTION, 0)  # noqa: SLF001
+    if sock._remote is None:  # noqa: SLF001
+        return chosen
+    end = sock.endpoint
+    code, index = end.engine.get_option(end.handle, StreamOption.CONGESTION)
+    return index if code == 0 else chosen
 
 
 def _number(sock: "SocketState", key: Key) -> int:
@@ -100,6 +119,10 @@ def _number(sock: "SocketState", key: Key) -> int:
         return _error_of(sock)
     if key == (TCP, socket.TCP_MAXSEG):
         return sock.info().snd_mss
+    if key in _PATH_MTU:
+        if sock._remote is None:  # noqa: SLF001
+            raise OSError(errno.ENOTCONN, "a path is known of connections only")
+        return sock.info().pmtu
     if sock._remote is not None:  # noqa: SLF001
         end = sock.endpoint
         value = _options.get_engine(end.engine, end.handle, key)

@@ -10,7 +10,7 @@ import errno
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -46,6 +46,17 @@ def family_of(sock: Any) -> int:
         except (AttributeError, OSError):
             pass
     return family
+
+
+def give_name(token: Any, listening: Socket) -> None:
+    """Listening binds a socket that is not bound yet: its user may ask it for the port."""
+    host, port = token.getsockname()[:2]
+    if port == 0:
+        with (
+            suppress(OSError),  # the port is not free in the kernel, which is no failure of ours
+            socket.fromfd(token.fileno(), family_of(token), SOCK_STREAM) as same,
+        ):
+            same.bind((host, listening.getsockname()[1]))
 
 
 def _is_closed(token: socket.socket) -> bool:

@@ -145,9 +145,14 @@ class Carrier:
         out = pipe.offer(packet, now)
         self._record(now, host.name, target.name, "passes" if out else "lost", packet)
         for at, data in out:
-            self._order += 1
-            heapq.heappush(self._heap, (at, self._order, host, target, data))
-        if out and self._timer is not None:
+            self._send(at, host, target, data)
+        for at, data in pipe.take_reports():
+            self._send(at, target, host, data)
+
+    def _send(self, at: int, source: Host, target: Host, data: bytes) -> None:
+        self._order += 1
+        heapq.heappush(self._heap, (at, self._order, source, target, data))
+        if self._timer is not None:
             self._timer.arm(self._heap[0][0])
 
     def _is_cut(self, source: Host, target: Host) -> bool:

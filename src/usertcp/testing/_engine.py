@@ -32,7 +32,8 @@ _BUDGET = 64
 OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
     "dscp": 7, "snd_lowat": 8, "keepalive": 9, "keepalive_idle": 10, "keepalive_interval": 11,
-    "keepalive_count": 12,
+    "keepalive_count": 12, "rto_min": 13, "notsent_lowat": 14, "congestion": 15,
+    "mtu_discover": 16, "cork": 17,
 }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ class EngineHarness:
         )
         # The RFC's delayed ACK from the first segment on, unless a test asks for the default.
         self.config: StackConfig = StackConfig(**{"quick_acks": 0} | config)
+        self.may_fragment: bool = self.config.path_mtu_discovery is False
         settings = self.config.engine_fields() | {"mtu": mtu}
         self.raw: RawStack = RawStack(self.link, settings, seed_words(seed))
         for interface in self.addresses:
@@ -129,7 +131,8 @@ class EngineHarness:
                     self.link.write(reply)
                     self.poll()
             if packet is not None:
-                self.on_emitted(Emitted(self.now, packet, check_emitted(packet, self.mtu)))
+                checked = check_emitted(packet, self.mtu, may_fragment=self.may_fragment)
+                self.on_emitted(Emitted(self.now, packet, checked))
 
     def take(self) -> list[Emitted]:
         """What was emitted since the last time."""

@@ -7,7 +7,9 @@ same pipes serve the simulator (no event loop) and `Network` (async).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from usertcp.testing._router import may_fragment, packet_too_big
 
 if TYPE_CHECKING:
     import random
@@ -40,7 +42,10 @@ class Impairment:
     queue: int = 1 << 20
     """Bytes that wait for a link with a `rate`; what comes when it is full is lost."""
     mtu: int | None = None
-    """Larger packets vanish without a word."""
+    """Larger packets do not pass, unless they may be fragmented."""
+    too_big: Literal["silent", "report", "lie"] = "silent"
+    """What becomes of larger packets: they vanish without a word, as in a black hole; their sender
+    is told so by ICMP (RFC 1191, RFC 8201); or they pass, and it is told nevertheless."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,7 @@ class PipeStatistics:
     corrupted: int = 0
     queue_full: int = 0
     too_large: int = 0
+    reports: int = 0
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Pipe:
     """Decides; the same state, the same fates."""
     statistics: PipeStatistics = field(default_factory=PipeStatistics)
     """What happened to packets so far."""
+    _reports: list[tuple[int, bytes]] = field(default_factory=list)
     _busy_until: int = 0  # of the serialising sender
     _last_out: int = 0
     _losing: bool = False
@@ -73,9 +80,13 @@ class Pipe:
         """(time, packet) pairs to deliver: none when it is lost, two when it is duplicated."""
         im, st, rng = self.impairment, self.statistics, self.rng
         st.offered += 1
-        if im.mtu is not None and len(packet) > im.mtu:
+        if im.mtu is not None and len(packet) > im.mtu and not may_fragment(packet):
             st.too_large += 1
-            return []
+            if im.too_big != "silent":
+                st.reports += 1
+                self._reports.append((now + round(im.delay * _NS), packet_too_big(packet, im.mtu)))
+            if im.too_big != "lie":
+                return []
         left_at = self._serialise(len(packet), now)
         if left_at is None:
             st.queue_full += 1
@@ -92,6 +103,11 @@ class Pipe:
             out.append((self._arrival(left_at), packet))
         st.delivered += len(out)
         return out
+
+    def take_reports(self) -> list[tuple[int, bytes]]:
+        """(time, packet) pairs of ICMP for the sender, about what was offered since."""
+        taken, self._reports = self._reports, []
+        return taken
 
     def _serialise(self, size: int, now: int) -> int | None:
         rate = self.impairment.rate

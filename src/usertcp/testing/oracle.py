@@ -26,8 +26,11 @@ class OracleError(AssertionError):
     """The engine emitted something no correct engine emits."""
 
 
-def check_emitted(data: bytes, mtu: int) -> Packet:
-    """The packet, decoded. Checksums, lengths, flags and options are right, or OracleError."""
+def check_emitted(data: bytes, mtu: int, *, may_fragment: bool = False) -> Packet:
+    """The packet, decoded. Checksums, lengths, flags and options are right, or OracleError.
+
+    `may_fragment`: IPv4 packets may come without don't-fragment.
+    """
     try:
         packet = decode(data)
     except PacketError as exc:
@@ -38,7 +41,7 @@ def check_emitted(data: bytes, mtu: int) -> Packet:
         raise OracleError("packet with TTL 0")
     if isinstance(packet.body, Segment):
         wrong = _segment_faults(packet.body)
-        if packet.src.version == 4 and not packet.dont_fragment:
+        if packet.src.version == 4 and not (packet.dont_fragment or may_fragment):
             wrong.append("a TCP segment may be fragmented (RFC 1191)")
         if packet.tos & 3:
             wrong.append("an ECN codepoint, though ECN is not negotiated (RFC 3168 6.1.1)")
@@ -47,10 +50,22 @@ def check_emitted(data: bytes, mtu: int) -> Packet:
     return packet
 
 
+def _begins_with_dsack(segment: Segment) -> bool:
+    blocks = segment.options.sack
+    if not blocks:
+        return False
+    (left, right), second = blocks[0], blocks[1:2]
+    if relative(left, segment.ack) < 0:
+        return True
+    return any(relative(left, a) >= 0 and relative(right, b) <= 0 for a, b in second)
+
+
 def _segment_faults(segment: Segment) -> list[str]:
     flags, options = segment.flags, segment.options
     kinds = [kind for kind in options.order if kind > 1]
     syn_only = [name for kind, name in _ON_SYN_ONLY.items() if kind in kinds and not flags & SYN]
+    # RFC 2883 4: a first block that says what came twice lies below the ACK, or within the second.
+    held = options.sack[_begins_with_dsack(segment) :]
     faults = {
         "none of SYN, RST, ACK": not flags & (SYN | RST | ACK),
         "two of SYN, FIN, RST": (flags & (SYN | FIN | RST)).bit_count() > 1,
@@ -62,7 +77,7 @@ def _segment_faults(segment: Segment) -> list[str]:
         f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
         "an option twice": len(set(kinds)) != len(kinds),
         "an empty SACK block": any(relative(right, left) <= 0 for left, right in options.sack),
-        "a SACK block twice": len(set(options.sack)) != len(options.sack),
+        "a SACK block twice": len(set(held)) != len(held),
     }
     return [text for text, found in faults.items() if found]
 

@@ -124,6 +124,8 @@ class Simulator:
         pipe, target = entry
         for at, data in pipe.offer(one.data, self.now):
             self.call_at(at, lambda data=data: self._arrive(target, data))  # type: ignore[misc]
+        for at, data in pipe.take_reports():
+            self.call_at(at, lambda data=data: self._arrive(host, data))  # type: ignore[misc]
 
     def _arrive(self, target: SimHost, data: bytes) -> None:
         try:

@@ -27,7 +27,6 @@ from usertcp._sockopts import (
     BIND_NO_PORT,
     REUSEADDR,
     REUSEPORT,
-    TCP_NOTSENT_LOWAT,
     V6ONLY,
     Options,
     refuse,
@@ -78,8 +77,7 @@ class SocketState(socket.socket):
 
     __slots__ = (
         "_claim", "_error", "_family", "_fd", "_is_closed", "_remote", "_shut_rd", "_shut_wr",
-        "_thread", "driver", "ends", "engine", "is_listener", "local", "options", "snd_lowat",
-        "snd_lowered", "snd_room", "stack",
+        "_thread", "driver", "ends", "engine", "is_listener", "local", "options", "stack",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, options: Options | None = None) -> None:
@@ -92,9 +90,6 @@ class SocketState(socket.socket):
         """Of a connection one; of a listener one per address of the engine; else none."""
         self.is_listener: bool = False
         self.local: SockName = present(family, text_of(wildcard(family)), 0)
-        self.snd_lowat: int = max(self.options.remembered.get(TCP_NOTSENT_LOWAT, 0), 0)
-        self.snd_lowered: int = 0  # the true SO_SNDBUF while the engine's is lowered
-        self.snd_room: int = 0  # bytes that can be sent before TCP_NOTSENT_LOWAT can be reached
         self._family = AddressFamily(family)
         self._claim: _ports.Claim | None = None
         self._remote: SockName | None = None

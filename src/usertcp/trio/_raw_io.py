@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from usertcp._binding import ffi, lib
 from usertcp._errors import Code
 from usertcp._info import ConnectionInfo
-from usertcp._sockopts import SNDBUF, TCP_NOTSENT_LOWAT, refuse
+from usertcp._sockopts import refuse
 from usertcp.streams import StreamOption
 from usertcp.trio._names import SockName, errno_of, present, system_error
 from usertcp.trio._raw import SocketEndpoint, SocketState
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-PIECE = 65536
-"""What one send takes at most while less than TCP_NOTSENT_LOWAT bytes are unsent, as in Linux."""
 
 _WOULD_BLOCK = -Code.WOULD_BLOCK
 _RECV_FLAGS = int(socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL)
@@ -140,14 +137,9 @@ class RawSocket(SocketState):
             if not end.connected and not end.ended:
                 return None
             size = len(view)
-            if self.snd_lowat and size > self.snd_room:
-                self._bound_queue(end)
             if size <= _SMALL:
                 return self._send(end, bytes(view)) if size else 0
-            if not self.snd_lowat:
-                return self._send(end, view)
-            with view[: max(self.snd_lowat, PIECE)] as piece:
-                return self._send(end, piece)
+            return self._send(end, view)
 
     def _send(self, end: SocketEndpoint, data: bytes | memoryview) -> int | None:
         size, now = len(data), self.driver.now()
@@ -160,45 +152,11 @@ class RawSocket(SocketState):
         self._after_call()
         if taken > 0:
             end.armed = taken < size
-            self.snd_room -= taken
             return taken
         if taken == _WOULD_BLOCK:
             end.armed = True
-            self.snd_room = 0
             return None
         raise system_error(taken)
-
-    def _unsent(self, end: SocketEndpoint) -> tuple[int, int]:
-        """(bytes in the send queue, those of them that never left)."""
-        info = self.engine._info  # noqa: SLF001
-        if lib.ut_get_info(self.engine._stack, end.handle, info) < 0:  # noqa: SLF001
-            return 0, 0
-        return info.snd_queued, info.snd_queued - info.flight_size
-
-    def _bound_queue(self, end: SocketEndpoint) -> None:
-        """TCP_NOTSENT_LOWAT: with so many bytes unsent there is no room, whatever the ring has.
-
-        The engine's limit is lowered to what it holds: it refuses, and tells when enough has gone.
-        Otherwise so many bytes may be sent before this has to be looked at again.
-        """
-        queued, unsent = self._unsent(end)
-        self.snd_room = self.snd_lowat - unsent
-        if self.snd_room > 0:
-            self.raise_limit(end)
-            return
-        if not self.snd_lowered:
-            self.snd_lowered = self.engine.get_option(end.handle, StreamOption.SND_LIMIT)[1]
-        wanted = min(max(unsent - self.snd_lowat // 2, 1), queued)
-        now = self.driver.now()
-        self.engine.set_option(end.handle, StreamOption.SND_LIMIT, queued, now)
-        self.engine.set_option(end.handle, StreamOption.SND_LOWAT, wanted, now)
-
-    def raise_limit(self, end: SocketEndpoint) -> None:
-        if self.snd_lowered:
-            limit, self.snd_lowered = self.snd_lowered, 0
-            now = self.driver.now()
-            self.engine.set_option(end.handle, StreamOption.SND_LIMIT, limit, now)
-            self.engine.set_option(end.handle, StreamOption.SND_LOWAT, max(limit // 4, 1), now)
 
     def is_writable(self) -> bool:
         """Whether send would take something, or fail."""
@@ -212,9 +170,9 @@ class RawSocket(SocketState):
         info = self.info()
         if info is None:
             return True
-        free = info.snd_free + (max(self.snd_lowered - info.snd_queued, 0))
+        lowat = self.engine_option(StreamOption.NOTSENT_LOWAT)
         unsent = info.snd_queued - info.flight_size
-        return free > 0 and (not self.snd_lowat or unsent < self.snd_lowat)
+        return info.snd_free > 0 and (not lowat or unsent < lowat)
 
     def try_sendmsg(
         self, buffers: Iterable["Buffer"], ancdata: Iterable[Any] = (), flags: int = 0
@@ -254,17 +212,10 @@ class RawSocket(SocketState):
     ) -> None:
         self.check_open()
         told = self.options.set(level, name, value, optlen)
-        if (level, name) == TCP_NOTSENT_LOWAT:
-            self.snd_lowat: int = max(self.options.remembered[TCP_NOTSENT_LOWAT], 0)
-            self.snd_room: int = 0
-            if self.snd_lowered and self.ends and not self.ends[0].closed:
-                self.raise_limit(self.ends[0])
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:
             return
         option, number = told
         end = self.ends[0]
-        if option is StreamOption.SND_LIMIT:
-            self.snd_lowered: int = 0
         code = self.engine.set_option(end.handle, option, number, self.driver.now())
         if code < 0 and code != -Code.STALE_HANDLE:
             raise system_error(code)
@@ -276,8 +227,6 @@ class RawSocket(SocketState):
     def getsockopt(self, level: int, name: int, buflen: int, /) -> bytes: ...
     def getsockopt(self, level: int, name: int, buflen: int | None = None, /) -> int | bytes:
         self.check_open()
-        if self.snd_lowered and (level, name) == SNDBUF and buflen is None:
-            return self.snd_lowered
         return self.options.get(self, level, name, buflen or None)
 
     def engine_option(self, option: StreamOption) -> int | None:

@@ -1,0 +1,27 @@
+/* prr.h: proportional rate reduction (RFC 9937): how much may leave with each ACK of a fast
+ * recovery, so that the flight shrinks to ssthresh smoothly.
+ *
+ * State is in trouble; without memory for it cwnd is ssthresh at once, as RFC 6675 5 has it.
+ */
+#ifndef UT_TCP_PRR_H
+#define UT_TCP_PRR_H
+
+#include "tcp/recovery.h"
+
+/* Fast recovery begins; ssthresh is set. `flight` is FlightSize before the ACK that began it,
+ * without what had been SACKed then. */
+void prr_begin(struct tcb *t, uint32_t flight);
+/* Every ACK of it but the last. `safe`: SND.UNA advanced and nothing more was found lost. */
+void prr_on_ack(struct tcb *t, uint32_t delivered, bool safe);
+static inline void prr_on_sent(struct tcb *t, uint32_t len)
+{
+    if (t->trouble != NULL)
+        t->trouble->prr_out += len;
+}
+static inline void prr_end(struct tcb *t)
+{
+    if (t->trouble != NULL)
+        t->trouble->recover_fs = 0;
+}
+
+#endif

@@ -1,0 +1,229 @@
+/* rack.c: the RACK half of RFC 8985 over ranges. Called by sack.c, recovery.c and timeout.c.
+ *
+ * At most RANGES_MAX SACKed runs, SENDLOG_MARKS marks and RESENT_MAX retransmitted runs bound the
+ * work of one ACK, whatever the peer reports (attack 14).
+ */
+#include "tcp/rack.h"
+
+#include "tcp/options.h"
+#include "tcp/sent.h"
+#include "tcp/times.h"
+
+/* Bytes [offset, hi) were last sent between `first` and `last`: what shares a mark or a run is not
+ * told apart. As delivered they count from the first, as outstanding from the last: so coarseness
+ * delays a verdict and never hastens it. */
+struct stretch {
+    uint64_t hi;
+    ns_t first, last;
+    bool again; /* it was a retransmission */
+};
+
+static struct stretch stretch_at(const struct tcb *t, uint64_t offset, uint64_t end)
+{
+    const struct resent_run *run = resent_from(&t->trouble->resent, offset);
+    if (run != NULL && run->lo <= offset)
+        return (struct stretch){u64_min(run->hi, end), run->first, run->at, true};
+    if (run != NULL)
+        end = u64_min(end, run->lo);
+    static const struct sendlog none;
+    const struct sendlog *log = t->times != NULL ? &t->times->sendlog : &none;
+    struct sendlog_time m = sendlog_time(log, tcb_snd_seq(t, offset));
+    return (struct stretch){u64_min(end, offset + m.left), m.at, m.last, false};
+}
+
+/* RACK_sent_after(): `end` breaks the tie of what left together. */
+static bool sent_after(ns_t at, uint64_t end, ns_t than_at, uint64_t than_end)
+{
+    return at > than_at || (at == than_at && end > than_end);
+}
+
+/* Step 2 (8985-04, MUST): the ACK of a retransmission may be that of the original. */
+static bool is_ambiguous(const struct tcb *t, ns_t at, const struct tcp_news *n)
+{
+    const struct tcp_opts *o = &n->seg->opt;
+    if (time_between(at, n->now) < (t->rtt.min == TIME_NEVER ? 0 : t->rtt.min))
+        return true;
+    return t->ts_ok && o->has_ts && (int32_t)(o->ts_ecr - options_ts_now(t->ts_offset, at)) < 0;
+}
+
+void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
+{
+    struct tcp_trouble *o = t->trouble;
+    for (uint64_t at = run->lo; at < run->hi;) {
+        struct stretch s = stretch_at(t, at, run->hi);
+        /* Step 3: what was sent once and comes after later ones was reordered. */
+        if (s.hi > o->fack)
+            o->fack = s.hi;
+        else if (s.hi < o->fack && !s.again)
+            t->rack.reordering_seen = true;
+        n->original |= !s.again && s.hi <= t->recovery_point;
+        at = s.hi;
+        if (s.again && is_ambiguous(t, s.first, n))
+            continue;
+        if (o->rack_at == 0 || sent_after(s.first, s.hi, o->rack_at, o->rack_end)) {
+            o->rack_at = s.first; /* step 1 (8985-03): the latest sent that was delivered */
+            o->rack_end = s.hi;
+            o->rack_again = s.again;
+            o->rack_rtt = time_between(s.first, n->now);
+        }
+    }
+    ranges_remove(&o->lost, run->lo, run->hi);
+    resent_cut(&o->resent, run->lo, run->hi);
+}
+
+void rack_on_dsack(struct tcb *t, const struct tcp_news *n)
+{
+    struct tcp_rack *r = &t->rack;
+    if (r->has_dsack_round && seq_geq(t->snd_una, r->dsack_round))
+        r->has_dsack_round = false;
+    if (!n->has_dsack || r->has_dsack_round)
+        return;
+    /* 8985-08: one step per round, kept for 16 recoveries. */
+    r->has_dsack_round = true;
+    r->dsack_round = t->snd_nxt;
+    if (r->reo_wnd_mult < UINT8_MAX)
+        r->reo_wnd_mult++;
+    r->reo_wnd_persist = 16;
+}
+
+void rack_on_recovered(struct tcb *t)
+{
+    struct tcp_rack *r = &t->rack;
+    if (r->reo_wnd_persist > 0 && --r->reo_wnd_persist == 0)
+        r->reo_wnd_mult = 1;
+}
+
+/* How many segments the SACKed bytes are, at least. */
+static uint32_t segs_sacked(const struct tcb *t)
+{
+    const struct ranges *s = &t->trouble->sacked;
+    uint32_t mss = t->snd_mss, segs = 0;
+    for (uint32_t i = 0; i < s->count && segs < DUP_THRESH; i++)
+        segs += (uint32_t)u64_min(DUP_THRESH, (s->run[i].hi - s->run[i].lo + mss - 1) / mss);
+    return u32_max(segs, t->dup_acks); /* small segments: each was reported by an ACK of its own */
+}
+
+ns_t rack_reo_wnd(const struct tcb *t)
+{
+    /* 8985-05 */
+    if (!t->rack.reordering_seen) {
+        if (t->recovery_mode != RECOVERY_NONE)
+            return 0;
+        if (t->trouble != NULL && segs_sacked(t) >= DUP_THRESH)
+            return 0;
+    }
+    if (t->rtt.min == TIME_NEVER)
+        return 0;
+    /* 8985-06, 8985-07 */
+    return u64_min(t->rack.reo_wnd_mult * (t->rtt.min / 4), t->rtt.srtt);
+}
+
+/* Nothing of [lo, hi) is SACKed. */
+static bool take_for_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
+{
+    if (!ranges_add(&t->trouble->lost, lo, hi))
+        return false;
+    if (t->cc.wants_log)
+        sent_note_lost(t, lo, hi, now);
+    return true;
+}
+
+/* Sent before RACK.segment, as far as the clock can tell: what left together goes by the order of
+ * bytes, as does what was sent once. Shortens *s to what was. */
+static bool sent_before(const struct tcp_trouble *o, uint64_t lo, struct stretch *s)
+{
+    if (s->again != o->rack_again)
+        return s->last < o->rack_at;
+    if (s->first == o->rack_at || (s->again && s->last == o->rack_at)) {
+        s->hi = u64_min(s->hi, o->rack_end);
+        s->last = s->again ? s->last : s->first;
+        return lo < s->hi;
+    }
+    return s->last <= o->rack_at;
+}
+
+/* Step 5 for bytes neither SACKed nor lost. */
+static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
+{
+    struct tcp_trouble *o = t->trouble;
+    bool found = false;
+    for (uint64_t at = gap->lo; at < gap->hi;) {
+        struct stretch s = stretch_at(t, at, gap->hi);
+        uint64_t lo = at;
+        at = s.hi;
+        if (!sent_before(o, lo, &s))
+            continue;
+        ns_t due = time_after(s.last, wait);
+        if (due > now)
+            o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */
+        else
+            found |= take_for_lost(t, lo, s.hi, now);
+    }
+    return found;
+}
+
+bool rack_detect(struct tcb *t, ns_t now)
+{
+    struct tcp_trouble *o = t->trouble;
+    if (o == NULL)
+        return false;
+    o->reorder_due = 0;
+    if (o->rack_at == 0)
+        return false;
+    bool found = false;
+    ns_t wait = time_after(o->rack_rtt, rack_reo_wnd(t));
+    struct range hole, gap;
+    uint64_t at = tcb_una_offset(t), end = tcb_nxt_offset(t);
+    for (; ranges_next_gap(&o->sacked, at, end, &hole); at = hole.hi)
+        for (uint64_t from = hole.lo; ranges_next_gap(&o->lost, from, hole.hi, &gap); from = gap.hi)
+            found |= judge(t, &gap, wait, now);
+    return found;
+}
+
+/* More is lost than there are runs for: what is beyond is forgotten as SACKed and sent again as a
+ * whole (RFC 2018 5.1 would forget all of it). */
+static void give_up_from(struct tcp_trouble *o, uint64_t end)
+{
+    uint64_t from = o->lost.run[o->lost.count - 1].hi;
+    while (o->sacked.count > 0 && o->sacked.run[o->sacked.count - 1].hi > from)
+        o->sacked.count--;
+    o->lost.run[o->lost.count - 1].hi = end;
+    o->fack = u64_min(o->fack, from);
+}
+
+void rack_lose(struct tcb *t, const struct range *run)
+{
+    struct tcp_trouble *o = t->trouble;
+    struct range hole;
+    for (uint64_t at = run->lo; ranges_next_gap(&o->sacked, at, run->hi, &hole); at = hole.hi) {
+        if (ranges_add(&o->lost, hole.lo, hole.hi))
+            continue;
+        give_up_from(o, run->hi);
+        return;
+    }
+}
+
+void rack_on_rto(struct tcb *t, ns_t now)
+{
+    struct tcp_trouble *o = t->trouble;
+    if (o == NULL)
+        return;
+    /* 8985-11: the first, and of the others those sent long enough ago. */
+    ns_t rtt = o->rack_at != 0 ? o->rack_rtt : t->rtt.srtt;
+    ns_t wait = time_after(rtt, rack_reo_wnd(t));
+    uint64_t una = tcb_una_offset(t), end = tcb_nxt_offset(t);
+    struct range hole;
+    o->reorder_due = 0;
+    for (uint64_t at = una; ranges_next_gap(&o->sacked, at, end, &hole); at = hole.hi) {
+        for (uint64_t from = hole.lo; from < hole.hi;) {
+            struct stretch s = stretch_at(t, from, hole.hi);
+            bool is_old = time_after(s.last, wait) <= now;
+            uint64_t hi = is_old ? s.hi : u64_min(s.hi, una + t->snd_mss);
+            if ((is_old || from == una) && !take_for_lost(t, from, hi, now)) {
+                give_up_from(o, end);
+                return;
+            }
+            from = s.hi;
+        }
+    }
+}

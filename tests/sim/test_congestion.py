@@ -1,0 +1,132 @@
+"""What each congestion control achieves over one bottleneck, in virtual time."""
+
+from math import sqrt
+
+import pytest
+
+from support.bulk import Bulk, Flow, jain
+from usertcp.testing import Impairment
+
+RATE = 20e6  # bits per second
+DELAY = 0.02  # s, each way
+BDP = int(RATE * 2 * DELAY / 8)
+HEADERS = 1448 / 1500  # what is left of the rate for data
+MSS = 1448
+
+
+def path(loss: float = 0.0, queue: int = BDP) -> tuple[Impairment, Impairment]:
+    return Impairment(delay=DELAY, rate=RATE, queue=queue, loss=loss), Impairment(delay=DELAY)
+
+
+def goodputs(bulk: Bulk, flows: list[Flow], warm: float, seconds: float) -> list[float]:
+    """Of the link, after `warm` seconds."""
+    bulk.run(warm)
+    before = [flow.received for flow in flows]
+    bulk.run(seconds)
+    return [
+        (flow.received - had) * 8 / seconds / RATE for flow, had in zip(flows, before, strict=True)
+    ]
+
+
+@pytest.fixture
+def bulks():
+    """Makes networks that are freed after the test."""
+    made: list[Bulk] = []
+
+    def make(forth: Impairment, back: Impairment, **options: object) -> Bulk:
+        made.append(Bulk(forth, back, **options))
+        return made[-1]
+
+    yield make
+    for bulk in made:
+        bulk.close()
+
+
+@pytest.mark.parametrize(("name", "least"), [("cubic", 0.95), ("reno", 0.95), ("bbr", 0.9)])
+def test_a_flow_alone_fills_the_link(bulks, name: str, least: float):
+    bulk = bulks(*path())
+    flow = bulk.start(name)
+    (share,) = goodputs(bulk, [flow], 3, 10)
+    assert share >= least * HEADERS
+    info = bulk.info(flow)
+    assert info.congestion_control == name
+    assert info.rto_count == 0
+    assert info.spurious_recoveries == 0
+
+
+@pytest.mark.parametrize("name", ["cubic", "reno"])
+def test_one_per_cent_of_loss_costs_what_the_formula_says(bulks, name: str):
+    """RFC 5348 3.1's simple form, of every hundredth segment: MSS / (RTT sqrt(2p/3)). CUBIC is in
+    its Reno-friendly region here (RFC 9438 4.3)."""
+    bulk = bulks(*path(queue=4 * BDP), period=100)
+    flow = bulk.start(name)
+    (share,) = goodputs(bulk, [flow], 5, 20)
+    expected = MSS * 8 / (2 * DELAY * sqrt(2 * 0.01 / 3)) / RATE
+    assert share == pytest.approx(expected, rel=0.25)
+    assert bulk.info(flow).rto_count == 0
+
+
+def test_bbr_does_not_take_random_loss_for_congestion(bulks):
+    bulk = bulks(*path(loss=0.01))
+    flow = bulk.start("bbr")
+    (share,) = goodputs(bulk, [flow], 3, 10)
+    assert share >= 0.85 * HEADERS
+    assert bulk.info(flow).spurious_recoveries == 0
+
+
+@pytest.mark.parametrize("name", ["cubic", "reno", "bbr"])
+def test_two_flows_share(bulks, name: str):
+    bulk = bulks(*path())
+    flows = [bulk.start(name), bulk.start(name)]
+    shares = goodputs(bulk, flows, 5, 20)
+    assert sum(shares) >= 0.9 * HEADERS
+    assert jain(shares) >= 0.9
+
+
+def first_loss(bulk: Bulk, flow: Flow) -> int:
+    """Segments sent again because of the first slow start."""
+    bulk.run(3)
+    return bulk.info(flow).retransmits
+
+
+def test_hystart_leaves_slow_start_before_a_deep_queue_is_full(bulks):
+    """RFC 9406: delay tells, long before eight round trips of queue overflow."""
+    lost = {}
+    for name in ("cubic", "reno"):
+        bulk = bulks(*path(queue=8 * BDP))
+        flow = bulk.start(name)
+        lost[name] = first_loss(bulk, flow)
+        info = bulk.info(flow)
+        if name == "cubic":
+            assert info.ssthresh < 2**32 - 1
+            assert info.congestion["hystart_phase"] == 0
+    assert lost["cubic"] == 0
+    assert lost["reno"] > 100
+
+
+def test_slow_start_is_paced(bulks):
+    """What leaves at one instant is a quantum, not the window."""
+    bulk = bulks(*path(queue=1 << 22))
+    flow = bulk.start("cubic")
+    left: list[int] = []
+
+    def look() -> None:
+        left.append(bulk.info(flow).flight_size)
+
+    bulk.run(0.4, each=look)
+    info = bulk.info(flow)
+    assert info.cwnd >= 40 * MSS
+    steps = [b - a for a, b in zip(left, left[1:], strict=False)]
+    assert max(steps[100:]) <= 16 * MSS
+
+
+def test_the_snapshot_tells_what_the_algorithm_keeps(bulks):
+    bulk = bulks(*path())
+    flows = {name: bulk.start(name) for name in ("cubic", "reno", "bbr")}
+    bulk.run(3)
+    told = {name: bulk.info(flow).congestion for name, flow in flows.items()}
+    assert {"W_max", "K_ns", "W_est", "hystart_phase"} <= told["cubic"].keys()
+    assert told["reno"].keys() == {"bytes_acked"}
+    assert told["bbr"]["max_bw"] == pytest.approx(RATE / 8, rel=1)
+    assert told["bbr"]["min_rtt_ns"] == pytest.approx(2 * DELAY * 1e9, rel=0.2)
+    assert bulk.info(flows["bbr"]).pacing_rate > 0
