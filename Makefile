@@ -102,7 +102,7 @@ docs: $(VENV)/.dev $(VENV)/.ext ## the documentation as a site in build/site
 # -- for developers -------------------------------------------------------------------------------
 
 .PHONY: check lint lint-c lint-python lint-format types format san tsan fuzz fuzz-build instructions wheel wheels
-.PHONY: foreign packetdrill packetdrill-adapter test-all-pythons clean
+.PHONY: differential foreign packetdrill packetdrill-adapter test-all-pythons clean
 check: ## everything CI runs
 	@tools/check $(ARGS)
 
@@ -189,6 +189,9 @@ fuzz-build: $(FUZZ_TARGETS)
 fuzz: ## every fuzz target for TIME seconds (TIME=30)
 	@$(MAKE) -j$(JOBS) fuzz-build
 	@$(PYTHON) tools/fuzz.py --seconds $(TIME) --jobs $(JOBS)
+
+differential: build ## the same programs into the engine and into this machine's kernel (SEEDS=500)
+	@SEEDS=$(or $(SEEDS),500) $(PY) -m pytest -n $(JOBS) --dist worksteal -q tests/differential $(ARGS)
 
 # Our engine behind packetdrill's table of functions: tests/conformance/packetdrill/README.md.
 DOOR := build/packetdrill

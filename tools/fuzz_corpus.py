@@ -239,7 +239,7 @@ def calls() -> list[bytes]:
     send, receive = u8(120, 0, 0) + u16(3000), u8(120, 0, 4) + u16(3000)
     option = b"".join(u8(160, 0, 64 + n, 64 + n) for n in range(1, 13))
     ends = [u8(185, 0), u8(195, 0), u8(205, 0)]
-    heads = [u8(0, 14, 14), u8(1, 14, 14) + u16(9000), u8(64 | 128, 0, 0)]
+    heads = [u8(0, 3, 3), u8(1) + u16(9000) + u8(3, 3), u8(64 | 128, 0, 0)]
     live = connect + synack + send + ack + receive
     return [
         head + seed

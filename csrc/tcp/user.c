@@ -165,8 +165,9 @@ bool tcp_close_must_reset(const struct tcb *t)
 {
     if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
         return false;
-    /* RFC 9293 3.6.1 (SHLD-3): what the user will never read must not look delivered. */
-    return reasm_readable(&t->reasm) > 0 || (runs_of(t) != NULL && !ranges_is_empty(runs_of(t)));
+    /* RFC 9293 3.6.1 (SHLD-3): what the user will never read must not look delivered. What lies
+     * beyond a gap does not: nobody acknowledged it, and a reset would cost data of our own. */
+    return reasm_readable(&t->reasm) > 0;
 }
 
 void tcp_close(struct tcb *t, ns_t now)

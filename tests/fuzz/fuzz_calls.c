@@ -189,8 +189,8 @@ static void configure(ut_config *c, struct input *in)
     c->use_timestamps = !(how & 8);
     c->use_sack = !(how & 16);
     c->nodelay = how >> 5 & 1;
-    c->rcv_buffer = 1u << (input_u8(in) % 18);
-    c->snd_buffer = 1u << (input_u8(in) % 18);
+    c->rcv_buffer = 1u << (11 + input_u8(in) % 7);
+    c->snd_buffer = 1u << (11 + input_u8(in) % 7);
     if (how & 64)
         c->port_last = c->port_first + 3;
     if (how & 128) {

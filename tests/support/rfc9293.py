@@ -104,8 +104,9 @@ class Reference:
         return NONE
 
     def close(self) -> Reply:
-        """3.6.1: nobody will read any more; with unread data, an RST (SHLD-3)."""
-        if self.state in SYNCHRONIZED[:-1] and (self.inbox or self.held):
+        """3.6.1: nobody will read any more; with unread data, an RST (SHLD-3). CHOICE: what lies
+        beyond a gap was not acknowledged, and is none."""
+        if self.state in SYNCHRONIZED[:-1] and self.inbox:
             return self.abort()
         self.gone = True
         return self.shutdown()

@@ -27,6 +27,17 @@ def test_every_segment_has_one(peer: Peer):
     assert peer.gets("FIN,ACK").ts[1] == 77
 
 
+def test_a_reset_of_ours_has_one(peer: Peer):
+    """RFC 7323 3.2: SHOULD."""
+    opened(peer)
+    peer.sends(data=b"x", ts=(4321, 0))
+    peer.gets_all(within=0.5)
+    peer.app.abort()
+    reset = peer.gets("RST,ACK")
+    assert reset.ts is not None
+    assert reset.ts[1] == 4321
+
+
 @pytest.mark.rfc("7323-14", "7323-21")
 def test_the_clock_runs_with_time(peer: Peer):
     opened(peer)

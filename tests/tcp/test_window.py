@@ -145,6 +145,18 @@ def test_receiver_avoids_silly_windows(peer: Peer):
     assert len(grown) <= 8192 // 1460 + 1
 
 
+@pytest.mark.rfc("9293-MUST-39")
+def test_a_window_that_cannot_be_said_is_not_told(peer: Peer):
+    """Without scaling 65,535 is all there is, however large the buffer: reads change nothing."""
+    peer.configure(rcv_buffer=1 << 20, quick_acks=16).establish(wscale=None)
+    for _ in range(20):
+        peer.sends(data=b"x" * 100)
+        peer.gets_all(within=0.5)
+        assert peer.app.receive(50) == b"x" * 50
+        assert peer.app.receive() == b"x" * 50
+        peer.gets_nothing()
+
+
 @pytest.mark.rfc("9293-SHLD-14", "7323-07", "7323-08")
 def test_right_edge_never_retreats(peer: Peer):
     peer.configure(rcv_buffer=65536).establish(wscale=7)

@@ -95,12 +95,14 @@ def _draw(figure_of: Callable[..., Any], series: Series, ends: list[str], title:
     return figure
 
 
-def _bars(ax: Any, pieces: Sequence[tuple[float, int, int]], color: str, label: str) -> None:
+def _bars(
+    ax: Any, pieces: Sequence[tuple[float, int, int]], color: str, label: str, *, dot: float = 2
+) -> None:
     """A vertical stroke from lo to hi at each time."""
     if pieces:
         at, lo, hi = zip(*pieces, strict=True)
         ax.vlines(at, lo, hi, color=color, linewidth=1.6, label=label)
-        ax.plot(at, hi, ".", color=color, markersize=2)
+        ax.plot(at, hi, ".", color=color, markersize=dot)
 
 
 def _steps(ax: Any, points: Sequence[tuple[float, float]], color: str, label: str) -> None:
@@ -115,8 +117,8 @@ def _sequence(ax: Any, way: Direction) -> None:
     first = [(p.at, p.lo, p.hi) for p in way.sent if not p.again]
     again = [(p.at, p.lo, p.hi) for p in way.sent if p.again]
     _bars(ax, first, _DATA, "data")
-    _bars(ax, again, _AGAIN, "retransmitted")
     _bars(ax, way.sacks, _SACK, "SACK")
+    _bars(ax, again, _AGAIN, "retransmitted", dot=5)  # over what tells why
     for name, shape in _MARKS.items():
         found = [(mark.at, mark.seq) for mark in way.marks if mark.name == name]
         if found:
