@@ -141,6 +141,8 @@ async def test_closing_wakes_who_waits():
         client, server = await connect(both)
         listener = await listen(both.b)
         await fill(client)
+        await trio.sleep(0.3)  # what is less than a segment leaves now (RFC 9293 3.8.6.2.1),
+        await fill(client)  # and frees as much: a byte would find room
         lost = make(both.a)
 
         async def waits(operation) -> None:
