@@ -55,6 +55,7 @@ typedef struct {
     uint64_t reo_wnd_ns;   /* RACK.reo_wnd as of now, RFC 8985 6.2; 0 without RACK */
     uint32_t reo_wnd_mult; /* RACK.reo_wnd_mult */
     uint32_t reordering_seen;
+    uint32_t reordering;           /* bytes by which the latest came too late, at most */
     uint32_t sacked, lost;         /* bytes in flight the peer holds; that are to be sent again */
     uint64_t tlp_probes;           /* tail loss probes sent, RFC 8985 7.3 */
     uint64_t spurious_retransmits; /* D-SACKs received, RFC 2883 */

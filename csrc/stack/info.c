@@ -88,6 +88,7 @@ static void info_recovery(const struct tcb *t, ut_info *out)
     out->reo_wnd_ns = t->rack_on ? rack_reo_wnd(t) : 0;
     out->reo_wnd_mult = t->rack.reo_wnd_mult;
     out->reordering_seen = t->rack.reordering_seen;
+    out->reordering = t->rack.reordering;
     if (t->trouble != NULL) {
         out->sacked = (uint32_t)ranges_bytes_in(&t->trouble->sacked, 0, UINT64_MAX);
         out->lost = (uint32_t)ranges_bytes_in(&t->trouble->lost, 0, UINT64_MAX);

@@ -96,6 +96,8 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     fill(t, now, tcb_snd_seq(t, run->lo), fin ? TCP_FIN : 0, out);
     carry(t, run->lo, len, out);
     recovery_sent(t, run, now);
+    if (recovery_has_more(t) && run->hi < t->sendq.end)
+        out->seg.flags &= (uint8_t)~TCP_PSH; /* the next one says it */
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
     times_sent_again(t);

@@ -46,6 +46,12 @@ static bool is_ambiguous(const struct tcb *t, ns_t at, const struct tcp_news *n)
     return t->ts_ok && o->has_ts && (int32_t)(o->ts_ecr - options_ts_now(t->ts_offset, at)) < 0;
 }
 
+static void note_reordering(struct tcb *t, uint32_t extent)
+{
+    t->rack.reordering_seen = true;
+    t->rack.reordering = u32_max(t->rack.reordering, extent);
+}
+
 void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
 {
     struct tcp_trouble *o = t->trouble;
@@ -55,7 +61,7 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
         if (s.hi > o->fack)
             o->fack = s.hi;
         else if (s.hi < o->fack && !s.again)
-            t->rack.reordering_seen = true;
+            note_reordering(t, (uint32_t)(o->fack - at));
         n->original |= !s.again && s.hi <= t->recovery_point;
         at = s.hi;
         if (s.again && is_ambiguous(t, s.first, n))

@@ -44,6 +44,11 @@ uint32_t recovery_pipe(const struct tcb *t);
 /* The run of stream offsets to send again, at most `limit` bytes. False: nothing, new data may
  * go. */
 bool recovery_next(struct tcb *t, uint32_t mss, uint32_t limit, struct range *out);
+/* More than what was named last is known to be lost. */
+static inline bool recovery_has_more(const struct tcb *t)
+{
+    return t->trouble != NULL && !ranges_is_empty(&t->trouble->lost);
+}
 /* What recovery_next named, or the probe of tlp.h, is being sent. */
 void recovery_sent(struct tcb *t, const struct range *run, ns_t now);
 #endif

@@ -90,8 +90,9 @@ struct tcp_trouble {
 
 /* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). */
 struct tcp_rack {
-    seq32 dsack_round; /* while has_dsack_round */
-    seq32 tlp_end;     /* while tlp_out */
+    seq32 dsack_round;   /* while has_dsack_round */
+    seq32 tlp_end;       /* while tlp_out */
+    uint32_t reordering; /* bytes, the most that what came late was behind RACK.fack */
     uint8_t reo_wnd_mult, reo_wnd_persist;
     bool reordering_seen : 1, has_dsack_round : 1;
     bool tlp_out : 1;                    /* a probe is on its way: TLP.end_seq */
@@ -229,7 +230,6 @@ void tcb_trouble_release(struct tcb *t);
 /* Asserts the invariants above (test builds). */
 void tcb_check(const struct tcb *t);
 
-/* And back. */
 static inline seq32 tcb_snd_seq(const struct tcb *t, uint64_t offset)
 {
     return seq_add(t->iss, (uint32_t)(offset + 1));

@@ -183,6 +183,7 @@ class ut_info(CData):
     reo_wnd_ns: int
     reo_wnd_mult: int
     reordering_seen: int
+    reordering: int
     sacked: int
     lost: int
     tlp_probes: int

@@ -155,6 +155,9 @@ class ConnectionInfo:
     """RACK.reo_wnd_mult: quarters of the shortest round trip in it."""
     reordering_seen: bool
     """RACK.reordering_seen."""
+    reordering: int
+    """Bytes between the start of a late segment and the end of the highest the peer had by then
+    (RACK.fack), the most seen."""
     sacked: int
     """Bytes that the peer reported beyond a gap (RFC 2018)."""
     lost: int

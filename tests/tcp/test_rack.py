@@ -57,6 +57,22 @@ def test_rfc_6675_marks_nothing_beside_rack(peer: Peer):
     assert {2, 4, 6} >= set(numbers(peer.gets_all())) & set(range(10)) >= {2}
 
 
+@pytest.mark.rfc("8985-05")
+def test_how_late_a_segment_was(peer: Peer):
+    """RFC 8985 6.2 step 3: behind RACK.fack; the most counts, and what came twice does not."""
+    flight(peer)
+    peer.advance(RTT)
+    ack(peer, 0, (3, 4))
+    assert peer.app.info.reordering == 0
+    ack(peer, 0, (2, 4))
+    assert peer.app.info.reordering == 2 * MSS
+    ack(peer, 0, (2, 4), (6, 7))
+    ack(peer, 1, (2, 4), (6, 7))
+    assert peer.app.info.reordering == 7 * MSS
+    ack(peer, 1, (2, 4), (5, 7))
+    assert peer.app.info.reordering == 7 * MSS
+
+
 @pytest.mark.rfc("8985-04")
 def test_a_retransmission_lost_again_is_found(peer: Peer):
     """RFC 8985 9.1, example 2, and no time-out."""

@@ -177,7 +177,7 @@ def tcp_info(info: ConnectionInfo) -> bytes:
         0, 0, 0, 0, info.pmtu, info.rcv_wnd,
         # rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans
         _u32(info.srtt_ns // 1000), _u32(info.rttvar_ns // 1000), ssthresh, info.cwnd // mss,
-        info.rcv_mss, 3, 0, info.rcv_wnd, retransmits,
+        info.rcv_mss, max(3, -(-info.reordering // mss)), 0, info.rcv_wnd, retransmits,
         # pacing_rate, max_pacing_rate, bytes_acked, bytes_received
         0, 0xFFFFFFFFFFFFFFFF, info.bytes_acked, info.bytes_received,
         # segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out

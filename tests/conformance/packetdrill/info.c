@@ -89,7 +89,7 @@ int info_get(const struct sock *k, void *to, socklen_t *len)
         out.tcpi_snd_ssthresh = i.ssthresh >= 0x7fffffffu ? 0x7fffffffu : i.ssthresh / mss;
         out.tcpi_total_retrans = (uint32_t)i.retransmits;
         out.tcpi_reord_seen = i.reordering_seen;
-        out.tcpi_reordering = i.reordering_seen ? 10 : 3;
+        out.tcpi_reordering = u32_max(3, segments(i.reordering, mss));
         out.tcpi_retrans = segments(info_resent(t), mss);
         out.tcpi_bytes_acked = i.bytes_acked;
         out.tcpi_bytes_received = i.bytes_received;
