@@ -86,6 +86,8 @@ struct sock {
     enum sock_kind kind;
     int family;
     bool is_established; /* last_data_at counts */
+    bool more_held; /* by MSG_MORE: until the next write, or a segment of the peer's */
+    uint64_t segs_in; /* when that began */
     bool nonblocking, connected, is_shut_for_reading, is_shut_for_writing;
     int error; /* of the engine (errors.def), not yet told; 0 = none */
     bool has_ended;
@@ -182,6 +184,10 @@ void options_apply(struct sock *);
 void options_before_open(const struct sock *);
 /* TCP_INFO in the kernel's layout. */
 int info_get(const struct sock *, void *, socklen_t *);
+
+/* A segment came in: MSG_MORE holds nothing any longer on the connection it was for, as the host
+ * keeps the flag for one call and not for the socket. */
+void transfer_release(void);
 
 /* ---- sysctl.c */
 void sysctl_read(void);

@@ -91,6 +91,7 @@ int packets_send(void *unused, const void *packet, size_t len)
         door_fail("the link takes no packet: %s", ut_error_name(-code));
     door.packets_in++;
     door_settle();
+    transfer_release();
     pthread_mutex_unlock(&door.lock);
     return 0;
 }

@@ -1,11 +1,13 @@
 """Runs packetdrill scripts against the engine and compares with the list of expected failures.
 
-    run.py --packetdrill PROGRAM --scripts FOLDER [-v] [--match PATTERN] [--profile linux|rfc]
+    run.py --packetdrill PROGRAM --scripts FOLDER [-v] [--match PATTERN] [--all] [--family v4|v6]
+           [--profile linux|rfc]
 
 Every script runs over IPv4 and IPv6 in a network namespace of its own, where its commands may set
 the system's TCP settings (the adapter reads them) and touch nothing else. A line of expected.txt is
 `SCRIPT | v4, v6 or both | reason`. Exit status 1: a failure that is not on the list, or a script on
-the list that passes.
+the list that passes. In a folder that has scripts of portable.txt only these are run; --all runs
+the others too, which count for nothing.
 """
 
 import argparse
@@ -108,6 +110,36 @@ def expected() -> dict[tuple[str, str], str]:
     return result
 
 
+def portable() -> dict[str, str]:
+    """Script and its class, P or S."""
+    lines = (HERE / "portable.txt").read_text().splitlines()
+    pairs = (line.split() for line in lines if not line.startswith("#"))
+    return {name: kind for kind, name in pairs}
+
+
+def report(results: dict[tuple[str, str], str], classes: dict[str, str], verbose: bool) -> int:
+    """Prints what failed, and how many of each class passed; the number of surprises."""
+    known = expected()
+    surprises = 0
+    for job, error in results.items():
+        mark = "failed" if error else "passed"
+        if (job[0] in classes or not classes) and bool(error) != (job in known):
+            surprises += 1
+            mark += ", not expected"
+        if verbose or "expected" in mark:
+            print(f"{job[0]} {job[1]}: {mark}{': ' + error if error else ''}")
+    for kind in sorted({classes.get(name, "") for name, _ in results}):
+        for family in FAMILIES:
+            errors = [
+                e for (n, f), e in results.items() if (classes.get(n, ""), f) == (kind, family)
+            ]
+            passed = errors.count("")
+            title = f"class {kind}" if kind else "other scripts" if classes else "scripts"
+            print(f"{title}, {family}: {passed} of {len(errors)} passed")
+    print(f"{surprises} not as expected")
+    return surprises
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--packetdrill", type=Path, required=True)
@@ -115,10 +147,14 @@ def main() -> int:
     parser.add_argument("--profile", default="linux", choices=["linux", "rfc"])
     parser.add_argument("--match", default="*", help="of the script's path below the folder")
     parser.add_argument("--family", choices=list(FAMILIES))
+    parser.add_argument("--all", action="store_true", help="also what portable.txt does not name")
     parser.add_argument("-v", "--verbose", action="store_true", help="why each failure failed")
     args = parser.parse_args()
     root = args.scripts.resolve()
     names = sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.pkt"))
+    classes = {name: kind for name, kind in portable().items() if name in names}
+    if classes and not args.all:
+        names = sorted(classes)
     names = [name for name in names if fnmatch.fnmatch(name, args.match)]
     families = [args.family] if args.family else list(FAMILIES)
     jobs = [(name, family) for name in names for family in families]
@@ -132,18 +168,7 @@ def main() -> int:
 
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         results = dict(zip(jobs, pool.map(play, jobs), strict=True))
-    known = expected()
-    surprises = 0
-    for job, error in results.items():
-        mark = "failed" if error else "passed"
-        if bool(error) != (job in known):
-            surprises += 1
-            mark += ", not expected"
-        if args.verbose or "expected" in mark:
-            print(f"{job[0]} {job[1]}: {mark}{': ' + error if error else ''}")
-    passed = sum(not error for error in results.values())
-    print(f"{passed} of {len(results)} passed, {surprises} not as expected")
-    return 1 if surprises else 0
+    return 1 if report(results, classes, args.verbose) else 0
 
 
 if __name__ == "__main__":

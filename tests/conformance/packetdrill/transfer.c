@@ -13,6 +13,30 @@ static ssize_t give_after_end(struct sock *k)
     return door_error(error != 0 ? error : EPIPE);
 }
 
+static uint64_t transfer_segments(const struct sock *k)
+{
+    ut_info info;
+    return ut_get_info(door.stack, k->handle, &info) == 0 ? info.segs_in : 0;
+}
+
+static void transfer_note_more(struct sock *k, bool is_held)
+{
+    k->more_held = is_held;
+    k->segs_in = is_held ? transfer_segments(k) : 0;
+}
+
+void transfer_release(void)
+{
+    for (int fd = 0; fd < DOOR_FDS; fd++) {
+        struct sock *k = &door.socks[fd];
+        if (!k->more_held || k->kind != SOCK_CONNECTION || transfer_segments(k) == k->segs_in)
+            continue;
+        k->more_held = false;
+        ut_option_set(door.stack, k->handle, UT_OPT_CORK, k->options.cork != 0, door.now);
+        door_settle();
+    }
+}
+
 static ssize_t give(struct sock *k, const uint8_t *data, size_t len, int flags)
 {
     bool may_block = !k->nonblocking && !(flags & MSG_DONTWAIT);
@@ -22,6 +46,7 @@ static ssize_t give(struct sock *k, const uint8_t *data, size_t len, int flags)
     if (flags & MSG_FASTOPEN)
         return door_error(EOPNOTSUPP);
     int cork = flags & MSG_MORE ? 2 : k->options.cork != 0;
+    transfer_note_more(k, cork == 2);
     ut_option_set(door.stack, k->handle, UT_OPT_CORK, cork, door.now);
     while (done < len) {
         if (k->has_ended || k->is_shut_for_writing)
