@@ -143,6 +143,7 @@ bool mtu_lost_probe(struct tcb *t)
         return false;
     }
     probe_failed(t);
+    probe.lo = u64_max(probe.lo, tcb_una_offset(t)); /* some of it may have been acknowledged */
     recovery_on_mtu(t, &probe);
     return true;
 }
