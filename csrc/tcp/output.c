@@ -281,9 +281,7 @@ static bool output_tail_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 /* RFC 4821 7.5: new data in one segment larger than any before. */
 static bool output_mtu_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
-    uint32_t avail = t->fin_sent ? 0 : (uint32_t)(t->sendq.end - tcb_nxt_offset(t));
-    uint32_t pipe = recovery_pipe(t), room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
-    uint32_t len = mtu_probe_due(t, avail, usable_window(t), room);
+    uint32_t len = mtu_probe_due(t, unsent(t), usable_window(t), cwnd_room(t));
     if (len == 0 || pace_room(t, len, now) == 0)
         return false;
     mtu_probe_sent(t, len);
@@ -306,7 +304,6 @@ static bool output_probes(struct tcb *t, ns_t now, struct tcp_out *out)
 /* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
 static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
-    bool unsent = !t->fin_sent && t->sendq.end > tcb_nxt_offset(t);
     if (tcb_flight(t) > 0) {
         uint64_t una = tcb_snd_offset(t, t->snd_una);
         bool fin = una == t->sendq.end;
@@ -315,8 +312,8 @@ static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
         if (t->log != NULL)
             sent_note_again(t, una, una + 1, now);
         t->retransmits++;
-    } else if (unsent || fin_is_due(t)) {
-        send_new(t, now, unsent ? 1 : 0, !unsent, out);
+    } else if (unsent(t) > 0 || fin_is_due(t)) {
+        send_new(t, now, unsent(t) > 0 ? 1 : 0, unsent(t) == 0, out);
     } else {
         t->probe_now = false;
         return false;
@@ -358,5 +355,5 @@ bool tcp_output_is_due(const struct tcb *t)
         return true;
     if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
         return false;
-    return t->recovery_mode != RECOVERY_NONE || (!t->fin_sent && t->sendq.end > tcb_nxt_offset(t));
+    return t->recovery_mode != RECOVERY_NONE || unsent(t) > 0;
 }

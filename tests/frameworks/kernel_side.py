@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from frameworks.serving import APPS, LIMIT
+from frameworks.serving import APPS, LIMIT, stop
 from support.cli import clean_environment, plain_environment
 
 KERNEL = "10.7.0.1"
@@ -45,12 +45,7 @@ def running(command: list[str], port: int, **options: object) -> Iterator[int]:
             time.sleep(0.02)
         yield process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
         os.close(log)
 
 

@@ -64,13 +64,18 @@ def serving(
         _await_answer(process, log, path)
         yield lambda: os.pread(log, 1 << 20, 0).decode(errors="replace")
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
         os.close(log)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Asks it to, and makes it after a while."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _await_answer(process: "subprocess.Popen[bytes]", log: int, path: str | None) -> None:
