@@ -45,6 +45,7 @@ void ut_config_default(ut_config *c)
         .use_rack = 1,
         .path_mtu_discovery = 1, /* RFC 7323 5.7 (7323-24, MUST) */
         .mtu_probing = 1,
+        .ecn = 2,            /* RFC 9293 3.8.2 (SHLD-8), as Linux: who asks is answered */
         .port_first = 32768, /* RFC 6056 3.2: a large range */
         .port_last = 65535,
         .challenge_ack_limit = 10,

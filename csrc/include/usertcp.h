@@ -61,6 +61,7 @@ typedef struct {
     uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
     uint32_t path_mtu_discovery;    /* RFC 1191: DF on IPv4 packets; 0: they may be fragmented */
     uint32_t mtu_probing;           /* RFC 4821: 0 never, 1 when a black hole is found, 2 always */
+    uint32_t ecn;                   /* RFC 3168: 0 off, 1 ask and accept, 2 accept when asked */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
@@ -118,8 +119,9 @@ enum {
     UT_OPT_NOTSENT_LOWAT = 14,      /* bytes ut_send leaves unsent, about, at most; 0: no bound */
     UT_OPT_CONGESTION = 15, /* an index of ut_congestion_name; of a listener: of what it accepts */
     UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
-    UT_OPT_CORK = 17          /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
+    UT_OPT_CORK = 17,         /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
                                  what was sent meanwhile asks for no PSH */
+    UT_OPT_ECN = 18 /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

@@ -13,6 +13,7 @@
 #define COOKIE_TS_BITS 6
 #define COOKIE_TS_MASK ((UINT32_C(1) << COOKIE_TS_BITS) - 1)
 #define COOKIE_SACK 16u
+#define COOKIE_ECN 32u
 #define COOKIE_NO_WSCALE 15u
 
 /* Rounded down to one of these; the first is below any default (RFC 9293 3.7.1, MUST-15). */
@@ -61,10 +62,10 @@ void cookie_send(ut_stack *s, struct rx *rx)
     struct tcp_start start = cookie_start(s, rx, iss);
     half_init(&half, &s->env, &rx->seg, &start);
     if (!half.ts_ok)
-        half.sack_ok = half.wscale_ok = false; /* nowhere to remember them */
+        half.sack_ok = half.wscale_ok = half.ecn_ok = false; /* nowhere to remember them */
     half_synack(&half, s->now, &synack);
     if (half.ts_ok) {
-        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) |
+        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) | (half.ecn_ok ? COOKIE_ECN : 0) |
                         (half.wscale_ok ? half.snd_wscale : COOKIE_NO_WSCALE);
         uint32_t ts = (synack.opt.ts_val & ~COOKIE_TS_MASK) | told;
         /* Never ahead of the clock: what follows would look old (RFC 7323 5.3). */
@@ -94,6 +95,7 @@ static struct tcp_seg cookie_syn(const struct rx *rx, uint32_t mss_class)
         syn.opt.has_ts = true;
         syn.opt.ts_val = rx->seg.opt.ts_val;
         syn.opt.sack_permitted = (told & COOKIE_SACK) != 0;
+        syn.flags |= told & COOKIE_ECN ? TCP_ECE | TCP_CWR : 0;
         syn.opt.has_wscale = (told & 15) != COOKIE_NO_WSCALE;
         syn.opt.wscale = (uint8_t)(told & 15);
     }

@@ -1,7 +1,7 @@
 /* cookie.h: SYN cookies: a half-open entry that the peer keeps for us (RFC 4987 3.6).
  *
  *      ISN = | minutes, 5 bits | MSS class, 3 bits | keyed hash, 24 bits |
- *      low bits of the timestamp, when the SYN had one: | sack 1 | wscale 4 | (15 = none)
+ *      low bits of the timestamp, when the SYN had one: | ECN 1 | SACK 1 | wscale 4 | (15 = none)
  */
 #ifndef UT_STACK_COOKIE_H
 #define UT_STACK_COOKIE_H

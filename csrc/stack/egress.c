@@ -52,6 +52,8 @@ static void egress_finish(ut_stack *s, struct link_out *o, const struct flow_key
         bool is_v4 = ipaddr_is_v4(&key->remote);
         o->offload.gso = is_v4 ? LINK_GSO_TCP4 : LINK_GSO_TCP6;
         o->offload.gso_size = mss;
+        if (UT_UNLIKELY(tcp_flags(tcp) & TCP_CWR)) /* RFC 3168 6.1.2: the first segment's only */
+            o->offload.flags |= LINK_GSO_ECN;
     }
     if (s->link->caps & LINK_CAP_TX_CSUM) {
         tcp_checksum_partial(tcp, header_len + len, &key->local, &key->remote);

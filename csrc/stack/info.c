@@ -99,6 +99,14 @@ static void info_recovery(const struct tcb *t, ut_info *out)
     out->dsacks_out = t->dsacks_out;
 }
 
+static void info_ecn(const struct tcb *t, ut_info *out)
+{
+    out->ecn_ok = t->ecn.on + t->ecn.ect;
+    out->ce_in = t->ecn.ce_in;
+    out->ece_in = t->ecn.ece_in;
+    out->ecn_reductions = t->ecn.reductions;
+}
+
 static void info_counts(const struct tcb *t, ut_info *out)
 {
     out->snd_queued = sendq_held(&t->sendq);
@@ -124,6 +132,7 @@ static void info_counts(const struct tcb *t, ut_info *out)
     out->dup_acks_in = t->dup_acks_in;
     out->challenge_acks = t->challenge_acks;
     info_recovery(t, out);
+    info_ecn(t, out);
 }
 
 static uint32_t info_memory(const ut_stack *s, const struct tcb *t)

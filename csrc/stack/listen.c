@@ -146,12 +146,20 @@ int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, boo
 int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value)
 {
     struct listener *l = listen_of(s, h);
-    if (option != UT_OPT_CONGESTION)
+    switch (option) {
+    case UT_OPT_CONGESTION:
+        if (cc_at(value) == NULL)
+            return -UT_E_INVALID;
+        l->congestion = cc_at(value);
+        return 0;
+    case UT_OPT_ECN:
+        if (value < 0 || value > 1)
+            return -UT_E_INVALID;
+        l->refuses_ecn = value == 0;
+        return 0;
+    default:
         return -UT_E_NOT_SUPPORTED;
-    if (cc_at(value) == NULL)
-        return -UT_E_INVALID;
-    l->congestion = cc_at(value);
-    return 0;
+    }
 }
 
 void listen_shut(ut_stack *s, struct listener *l)
@@ -179,6 +187,8 @@ void listen_shut(ut_stack *s, struct listener *l)
 static void listen_syn(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after)
 {
     stack_count(s, COUNTER_syn_received);
+    if (l->refuses_ecn)
+        rx->seg.flags &= (uint8_t) ~(TCP_ECE | TCP_CWR);
     if (s->config.syn_cookies == 2) {
         cookie_send(s, rx);
         return;

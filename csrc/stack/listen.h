@@ -22,6 +22,7 @@ struct listener {
     uint32_t bucket_next;            /* POOL_NONE = last */
     const struct cc_ops *congestion; /* of what it accepts; NULL: the stack's */
     bool shares;                     /* its local end, with others that do */
+    bool refuses_ecn;                /* whatever a SYN asks for */
 };
 
 #define LISTENER_BIT UINT32_C(0x80000000) /* in a handle's low half */
@@ -47,7 +48,7 @@ bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port, 
 
 int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, bool shares,
                 struct listener **out);
-/* UT_OPT_CONGESTION; any other: -NOT_SUPPORTED. */
+/* UT_OPT_CONGESTION, UT_OPT_ECN; any other: -NOT_SUPPORTED. */
 int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value);
 /* Resets what waits in its queues and forgets it. */
 void listen_shut(ut_stack *s, struct listener *l);

@@ -9,6 +9,7 @@
 #include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
+#include "tcp/ecn.h"
 #include "tcp/sent.h"
 #include "tcp/times.h"
 #include "wire/checksum.h"
@@ -47,7 +48,8 @@ static bool stack_config_is_valid(const ut_config *c)
            (c->mtu == 0 || (c->mtu >= MTU_MIN && c->mtu <= MTU_MAX)) &&
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
-           c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS;
+           c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS &&
+           c->ecn <= ECN_ACCEPT;
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */
@@ -80,6 +82,7 @@ static void stack_init_tcp(ut_stack *s)
         .use_rack = c->use_rack != 0,
         .nodelay = c->nodelay != 0,
         .mtu_probing = (uint8_t)c->mtu_probing,
+        .ecn = (uint8_t)c->ecn,
         .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,

@@ -146,6 +146,11 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
     case UT_OPT_MTU_DISCOVER:
         code = path_set_discover(s, c, value);
         break;
+    case UT_OPT_ECN:
+        if (value < 0 || value > 1)
+            return -UT_E_INVALID;
+        c->tcb.ecn.ect = value == 1 && c->tcb.ecn.on && !c->tcb.ecn.fell_back;
+        break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)
             return -UT_E_INVALID;
@@ -199,6 +204,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_MTU_DISCOVER:
         *value = c->discover;
+        return 0;
+    case UT_OPT_ECN:
+        *value = t->ecn.ect;
         return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;

@@ -3,6 +3,7 @@
  * Called by arrive.c for SYN-RECEIVED and synchronized states.
  */
 #include "tcp/arrive.h"
+#include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/rate.h"
 #include "tcp/recovery.h"
@@ -80,6 +81,8 @@ static void ack_tell_user(struct tcb *t, const struct arrival *a)
  * segments is no reason to grow by all of them at once. */
 static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *n)
 {
+    if (t->rack.ecn_echoed)
+        return 0; /* RFC 3168 6.1.2 (SHOULD NOT): nor by what an ACK with ECE acknowledges */
     if (t->sack_ok)
         return u32_min(n->acked, n->delivered);
     return n->acked - u32_min(n->acked, (uint32_t)t->dup_acks * t->snd_mss);
@@ -119,8 +122,8 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
 static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
     return t->trouble == NULL && a->seg->opt.sack_count == 0 &&
-           !(t->rack.tlp_out | t->rack.mtu_probe_out) && t->recovery_mode == RECOVERY_NONE &&
-           t->dup_acks == 0;
+           !(t->rack.tlp_out | t->rack.mtu_probe_out | t->rack.ecn_echoed) &&
+           t->recovery_mode == RECOVERY_NONE && t->dup_acks == 0;
 }
 
 static void ack_advance(struct tcb *t, const struct arrival *a, uint32_t acked)
@@ -304,6 +307,8 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
             t->ack_now = true;
         return verdict_drop(DROP_tcp_ack_outside);
     }
+    if (UT_UNLIKELY(t->ecn.on))
+        ecn_arrive(t, a);
     if (seq_lt(seg->ack, t->snd_una))
         return verdict_continue(); /* an old one: its text may still be good */
     uint32_t acked = seq_len(seg->ack, t->snd_una);

@@ -3,6 +3,7 @@
  */
 #include "tcp/arrive.h"
 
+#include "tcp/ecn.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
 
@@ -219,6 +220,7 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
     if (completes_simultaneous_open(t, a->seg)) {
+        ecn_learn_crossing(t, a->seg);
         a->seq = t->rcv_nxt;
         v = verdict_continue();
     } else {

@@ -35,6 +35,8 @@ enum bbr_ack_phase {
     BBR_ACKS_PROBE_STOPPING,
 };
 
+#define BBR_STARTUP_ECN_ROUNDS 2
+
 struct bbr {
     /* 2.8, 2.9: the model */
     uint64_t max_bw[2]; /* of the ProbeBW cycle before and of this one */
@@ -63,8 +65,10 @@ struct bbr {
     uint32_t initial_cwnd, mss, send_quantum;
     uint8_t mode, ack_phase, undo_mode; /* BBR.state, BBR.undo_state */
     uint8_t full_bw_count, bw_probe_up_rounds;
+    uint8_t startup_ecn_rounds; /* of Startup, with ECE */
     bool round_start, loss_round_start, is_loss_in_round;
-    bool is_loss_high; /* more than LossThresh of the last round */
+    bool is_loss_high;    /* more than LossThresh of the last round */
+    bool is_ecn_in_round; /* ECE has come */
     bool full_bw_reached, full_bw_now;
     bool is_bw_probe_sample, prev_probe_too_high, prev_probe_precautionary;
     bool idle_restart, probe_rtt_expired, probe_rtt_round_done;

@@ -13,7 +13,7 @@
 
 void bbr_reset_congestion_signals(struct bbr *b)
 {
-    b->is_loss_in_round = false;
+    b->is_loss_in_round = b->is_ecn_in_round = false;
     b->bw_latest = b->inflight_latest = 0;
 }
 
@@ -96,7 +96,7 @@ static void adapt_lower_bounds(struct bbr_event *e)
 {
     struct bbr *b = e->b;
     if (b->mode == BBR_STARTUP || b->mode == BBR_PROBE_BW_REFILL || b->mode == BBR_PROBE_BW_UP ||
-        !b->is_loss_in_round || !b->is_loss_high)
+        !b->is_loss_in_round || !(b->is_loss_high || b->is_ecn_in_round))
         return;
     if (b->bw_shortterm == BBR_INFINITY)
         b->bw_shortterm = bbr_max_bw(b);
@@ -113,7 +113,7 @@ static void update_congestion(struct bbr_event *e)
     if (!b->loss_round_start)
         return;
     adapt_lower_bounds(e);
-    b->is_loss_in_round = false;
+    b->is_loss_in_round = b->is_ecn_in_round = false;
 }
 
 static void update_latest(struct bbr_event *e)

@@ -74,10 +74,7 @@ void cc_on_recovered(struct tcp_cc *cc, const struct cc_loss *loss)
 
 void cc_on_ecn(struct tcp_cc *cc, const struct cc_loss *loss)
 {
-    if (cc->ops->on_ecn != NULL)
-        cc->ops->on_ecn(cc, loss);
-    else
-        cc->ops->on_recovery(cc, loss);
+    cc->ops->on_ecn(cc, loss);
     /* RFC 4015 3: an explicit report is never spurious. */
     cc->may_undo = false;
 }

@@ -80,7 +80,7 @@ struct cc_ops {
     /* Fast recovery begins. */
     void (*on_recovery)(struct tcp_cc *cc, const struct cc_loss *loss);
     void (*on_recovered)(struct tcp_cc *cc, const struct cc_loss *loss);
-    /* Congestion reported by ECE, once per window; NULL: as a loss. */
+    /* Congestion reported by ECE, once per window; RFC 3168 6.1.2. No on_recovered follows. */
     void (*on_ecn)(struct tcp_cc *cc, const struct cc_loss *loss);
     /* First RTO of a flight: sets ssthresh; every RTO: cwnd (RFC 5681 3.1). */
     void (*on_rto)(struct tcp_cc *cc, const struct cc_loss *loss, bool first);

@@ -194,6 +194,25 @@ static void bbr_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
     cc->cwnd = (uint32_t)u64_min(cc->cwnd, model_bound(b));
 }
 
+/* The draft has no answer to ECE. This one is that to a round of which more than LossThresh was
+ * lost (5.5.10), for what is marked would have been dropped (3168-15): a probe for bandwidth ends,
+ * the short-term bounds shrink by Beta when the round is over, the second such round ends Startup
+ * (5.3.1.3). */
+static void bbr_on_ecn(struct tcp_cc *cc, const struct cc_loss *l)
+{
+    struct bbr *b = bbr_of(cc);
+    struct bbr_event e = {.cc = cc, .b = b, .now = l->now, .tx_in_flight = l->flight};
+    if (!b->is_loss_in_round)
+        b->loss_round_delivered = b->total_delivered;
+    b->is_loss_in_round = b->is_ecn_in_round = true;
+    if (b->is_bw_probe_sample)
+        bbr_handle_inflight_too_high(&e);
+    if (b->mode == BBR_STARTUP && ++b->startup_ecn_rounds == BBR_STARTUP_ECN_ROUNDS) {
+        b->full_bw_reached = true;
+        b->inflight_longterm = u64_max(bbr_bdp(b, b->bw, 100), b->inflight_latest);
+    }
+}
+
 static void bbr_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
 {
     struct bbr *b = bbr_of(cc);
@@ -274,6 +293,7 @@ const struct cc_ops cc_bbr = {
     .on_lost = bbr_on_lost,
     .on_recovery = bbr_on_recovery,
     .on_recovered = bbr_on_recovered,
+    .on_ecn = bbr_on_ecn,
     .on_rto = bbr_on_rto,
     .on_undo = bbr_on_undo,
     .describe = bbr_describe,

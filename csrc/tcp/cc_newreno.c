@@ -44,6 +44,13 @@ static void newreno_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
     cc->own.newreno.bytes_acked = 0;
 }
 
+/* 3168-15 (MUST): as a loss; and down to one segment (RFC 3168 6.1.2). */
+static void newreno_on_ecn(struct tcp_cc *cc, const struct cc_loss *l)
+{
+    newreno_on_recovery(cc, l);
+    cc->cwnd = u32_max(l->flight / 2, l->mss);
+}
+
 static void newreno_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
 {
     cc->cwnd = u32_max(cc->ssthresh, l->mss); /* RFC 5681 3.2 (6) */
@@ -74,6 +81,7 @@ const struct cc_ops cc_newreno = {
     .on_ack = newreno_on_ack,
     .on_recovery = newreno_on_recovery,
     .on_recovered = newreno_on_recovered,
+    .on_ecn = newreno_on_ecn,
     .on_rto = newreno_on_rto,
     .describe = newreno_describe,
     .on_idle = newreno_on_idle,

@@ -23,6 +23,7 @@ struct tcp_params {
     bool use_timestamps, use_window_scale, use_sack, use_rack, nodelay;
     bool rto_min_is_of_variance; /* RTO >= SRTT + rto_min, as Linux has it */
     uint8_t mtu_probing;         /* enum mtu_probing */
+    uint8_t ecn;                 /* enum ecn_use */
     uint8_t batch_min_segs;      /* not 0: only what an algorithm wants paced by its nature is */
 };
 

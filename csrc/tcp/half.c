@@ -5,6 +5,7 @@
 #include "tcp/half.h"
 
 #include "tcp/arrive.h"
+#include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/window.h"
 
@@ -26,6 +27,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .ts_ok = p->use_timestamps && o->has_ts,
         .sack_ok = p->use_sack && o->sack_permitted,
         .wscale_ok = p->use_window_scale && o->has_wscale,
+        .ecn_ok = ecn_may_accept(p, syn),
     };
     h->ts_recent = h->ts_ok ? o->ts_val : 0;
     if (h->wscale_ok) {
@@ -36,7 +38,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
 
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
 {
-    *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK,
+    *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK | (h->ecn_ok ? TCP_ECE : 0),
                             .seq = h->iss,
                             .ack = seq_add(h->irs, 1),
                             .wnd = (uint16_t)h->rcv_wnd};
@@ -79,8 +81,12 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     bool rst = seg->flags & TCP_RST;
     if (h->ts_ok && !rst && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - h->ts_recent) < 0)
         return half_unacceptable(seg, DROP_tcp_paws);
-    if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst)
+    if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst) {
+        /* RFC 3168 6.1.1: a SYN that does not ask any more is believed, and one that asks late is
+         * not: a SYN,ACK without ECE has left. */
+        h->ecn_ok &= (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
+    }
     if (h->ts_ok && !rst && !seg->opt.has_ts)
         return verdict_drop(DROP_tcp_no_timestamp); /* RFC 7323 3.2 */
     uint32_t len = seg_len(seg);

@@ -6,6 +6,7 @@
  */
 #include "tcp/output.h"
 
+#include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/pace.h"
 #include "tcp/prr.h"
@@ -25,12 +26,12 @@ static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_
 /* Everything but sequence number, data and the bits that go with them. */
 static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)
 {
-    out->seg.flags = flags | TCP_ACK;
+    out->seg.flags = flags | t->ack_flags;
     out->seg.seq = seq;
     out->seg.ack = t->rcv_nxt;
     out->seg.wnd = window_offer(t, false);
     out->seg.urp = 0;
-    out->seg.ip_ecn = 0; /* Not-ECT: ECN is not negotiated */
+    out->seg.ip_ecn = ECN_NOT_ECT; /* 3168-10, 3168-11: whatever is not new data */
     out->seg.gso_size = 0;
     out->seg.data = NULL;
     out->seg.len = 0;
@@ -69,7 +70,7 @@ static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
         return true;
     }
     *out = (struct tcp_out){.mss = t->snd_mss};
-    out->seg.flags = with_ack ? TCP_SYN | TCP_ACK : TCP_SYN;
+    out->seg.flags = (with_ack ? TCP_SYN | TCP_ACK : TCP_SYN) | ecn_syn_flags(t, with_ack);
     out->seg.seq = t->iss;
     if (with_ack)
         out->seg.ack = t->rcv_nxt;
@@ -194,6 +195,8 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
     uint64_t lo = tcb_nxt_offset(t);
     fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
     carry(t, lo, len, out);
+    if (UT_UNLIKELY(t->ecn.on))
+        ecn_mark_new(t, out);
     if (t->rtt.timed_since == TIME_NEVER && t->recovery_mode == RECOVERY_NONE && !t->probe_now) {
         t->rtt.timed_since = now; /* RFC 6298 3 (MUST): one at a time, never of a retransmission */
         t->rtt.timed_seq = t->snd_nxt;
@@ -322,6 +325,18 @@ static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
     return true;
 }
 
+/* Data and FIN, old and new. */
+static bool output_data(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+{
+    if (UT_UNLIKELY(t->rack.tlp_now || t->rack.mtu_due || t->rack.ecn_waits)) {
+        if (ecn_must_wait(t, now))
+            return false;
+        if (output_probes(t, now, out))
+            return true;
+    }
+    return output_again(t, now, limit, out) || output_new(t, now, limit, out);
+}
+
 bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
     if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECEIVED)
@@ -329,9 +344,7 @@ bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *ou
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
     if (t->state != TCP_TIME_WAIT) {
-        if (UT_UNLIKELY(t->rack.tlp_now || t->rack.mtu_due) && output_probes(t, now, out))
-            return true;
-        if (output_again(t, now, limit, out) || output_new(t, now, limit, out))
+        if (output_data(t, now, limit, out))
             return true;
         if (t->probe_now && output_probe(t, now, out))
             return true;

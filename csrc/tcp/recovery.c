@@ -6,6 +6,7 @@
  */
 #include "tcp/recovery.h"
 
+#include "tcp/ecn.h"
 #include "tcp/frto.h"
 #include "tcp/mtu.h"
 #include "tcp/nextseg.h"
@@ -109,7 +110,10 @@ static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
     t->lost_below = 0;
     t->high_rxt = tcb_una_offset(t);
     t->reno_sacked = t->sack_ok ? 0 : t->dup_acks * (uint32_t)t->snd_mss;
-    cc_on_recovery(&t->cc, &(struct cc_loss){n->now, flight, t->snd_mss});
+    /* 3168-06: marks of the same window have had their reduction. */
+    if (!t->ecn.reduced || cc_owns_cwnd(&t->cc))
+        cc_on_recovery(&t->cc, &(struct cc_loss){n->now, flight, t->snd_mss});
+    ecn_on_reduction(t);
     if (!t->rack_on && t->cc.wants_log)
         sent_note_lost(t, tcb_una_offset(t), tcb_una_offset(t) + u32_min(t->snd_mss, flight),
                        n->now);
@@ -284,6 +288,7 @@ void recovery_on_rto(struct tcb *t, ns_t now)
         undo_end(t); /* there was a loss already */
     tlp_stop(t);
     cc_on_rto(&t->cc, &(struct cc_loss){now, tcb_flight(t), t->snd_mss}, first);
+    ecn_on_reduction(t);
     t->recovery_mode = RECOVERY_RTO;
     t->had_recovery = true;
     t->recovery_point = t->lost_below = tcb_nxt_offset(t); /* RFC 6675 5.1 (MUST) */

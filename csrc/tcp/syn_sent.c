@@ -1,6 +1,7 @@
 /* syn_sent.c: a segment in SYN-SENT (RFC 9293 3.10.7.3).
  */
 #include "tcp/arrive.h"
+#include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
@@ -12,6 +13,7 @@ static void note_irs(struct tcb *t, const struct tcp_seg *seg, ns_t now)
     t->rcv_nxt = t->rcv_adv = t->rcv_up = seq_add(seg->seq, 1);
     t->last_ack_sent = t->rcv_nxt;
     options_learn(t, seg, now);
+    ecn_learn(t, seg);
     /* The window of the SYN we sent was offered from here on. */
     t->rcv_adv = seq_add(t->rcv_nxt, t->rcv_wnd);
     /* RFC 7323 2.2 (MUST): a SYN's window is not scaled. */

@@ -21,6 +21,7 @@
 #define UT_TCP_TCB_H
 
 #include "tcp/cc.h"
+#include "tcp/ecn.h"
 #include "tcp/env.h"
 #include "tcp/keepalive.h"
 #include "tcp/mtu.h"
@@ -88,28 +89,27 @@ struct tcp_trouble {
     bool rack_again; /* rack_at is that of a retransmission */
 };
 
-/* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). */
+/* What RACK-TLP remembers all along (RFC 8985 5.2, 5.3). One byte of bits tells all. */
 struct tcp_rack {
     seq32 dsack_round;   /* while has_dsack_round */
     seq32 tlp_end;       /* while tlp_out */
     uint32_t reordering; /* bytes, the most that what came late was behind RACK.fack */
     uint8_t reo_wnd_mult, reo_wnd_persist;
-    bool reordering_seen : 1, has_dsack_round : 1;
-    bool tlp_out : 1;                    /* a probe is on its way: TLP.end_seq */
-    bool tlp_resent : 1;                 /* TLP.is_retrans */
+    bool tlp_out : 1, tlp_resent : 1;    /* a probe is on its way: TLP.end_seq; TLP.is_retrans */
     bool tlp_sampled : 1;                /* the RTT was measured since the last probe */
     bool tlp_now : 1;                    /* a probe is due */
-    bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h; beside the others, so that one look tells all */
+    bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h */
+    bool ecn_echoed : 1, ecn_waits : 1;  /* ecn.h: the ACK at hand has ECE; cwnd is below one */
+    bool reordering_seen : 1, has_dsack_round : 1;
 };
 
 /* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */
 struct tcp_rate {
-    uint64_t delivered; /* bytes the peer has, SACKed or acknowledged, each time it got them */
-    uint64_t lost;      /* bytes counted as lost, each time */
-    uint64_t
-        app_limited; /* until `delivered` passes this the user left the network unfilled; 0: no */
-    uint64_t lost_told; /* `lost` at the last sample */
-    ns_t delivered_at;  /* when `delivered` last grew */
+    uint64_t delivered;   /* bytes the peer has, SACKed or acknowledged, each time it got them */
+    uint64_t lost;        /* bytes counted as lost, each time */
+    uint64_t app_limited; /* until `delivered` passes this the network was not filled; 0: no */
+    uint64_t lost_told;   /* `lost` at the last sample */
+    ns_t delivered_at;    /* when `delivered` last grew */
     ns_t first_sent_at; /* when the run delivered last had left: the send side of a sample begins */
 };
 
@@ -166,6 +166,7 @@ struct tcb {
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
+    uint8_t ack_flags;  /* of every segment: ACK, and ECE while a mark is told */
 
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;
@@ -196,6 +197,7 @@ struct tcb {
     struct tcp_rate rate;
     struct tcp_rtt rtt;
     struct tcp_rack rack;
+    struct tcp_ecn ecn;
 
     /* timers: absolute; the stack keys one node by the earliest (timers.h) */
     ns_t rexmt_deadline, delack_deadline, wait_deadline, pace_deadline;
@@ -204,9 +206,8 @@ struct tcb {
     ns_t restarted_at;  /* the instant of the ACK, and of no news, that last set rexmt_deadline */
     ns_t rto_due;       /* when the RTO fires, whichever of its kinds rexmt_deadline is for */
     ns_t rto_min;       /* RFC 6298 2.4, of this connection */
-    ns_t rexmt_since; /* when the oldest unanswered (re)transmission or probe began; R2 counts from
-                         it */
-    ns_t last_sent;   /* for restart after idle */
+    ns_t rexmt_since;   /* the oldest unanswered (re)transmission or probe began: R2 counts */
+    ns_t last_sent;     /* for restart after idle */
     ns_t user_timeout;
     ns_t challenge_since;
     uint32_t challenge_count, snd_lowat;

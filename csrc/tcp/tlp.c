@@ -2,6 +2,8 @@
  */
 #include "tcp/tlp.h"
 
+#include "tcp/ecn.h"
+
 struct range tlp_last(const struct tcb *t, uint32_t mss)
 {
     uint64_t nxt = tcb_nxt_offset(t);
@@ -33,6 +35,7 @@ void tlp_on_ack(struct tcb *t, const struct tcp_news *n)
         struct cc_loss loss = {n->now, tcb_flight(t) + n->acked, t->snd_mss};
         cc_on_recovery(&t->cc, &loss);
         cc_on_recovered(&t->cc, &loss);
+        ecn_on_reduction(t);
     } else if (n->duplicate && n->seg->opt.sack_count == 0) {
         r->tlp_out = false;
     }

@@ -2,6 +2,7 @@
  */
 #include "tcp/undo.h"
 
+#include "tcp/ecn.h"
 #include "tcp/frto.h"
 #include "tcp/mtu.h"
 #include "tcp/options.h"
@@ -67,6 +68,8 @@ void undo_apply(struct tcb *t, const struct tcp_news *n)
     uint32_t mss = t->snd_mss;
     /* RFC 4015 3.2 (5), (8): as before, but no burst larger than an initial window. */
     uint32_t burst = tcb_flight(t) + u32_max(n->acked, cc_initial_window(mss));
+    if (t->cc.may_undo)
+        ecn_on_undo(t);
     cc_undo(&t->cc, &o->prior, &(struct cc_loss){n->now, tcb_flight(t), mss}, burst);
     o->frto = FRTO_OFF;
     o->recover_fs = 0;

@@ -3,6 +3,7 @@
  */
 #include "tcp/user.h"
 
+#include "tcp/ecn.h"
 #include "tcp/half.h"
 #include "tcp/mtu.h"
 #include "tcp/options.h"
@@ -39,6 +40,8 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->ts_recent = half->ts_recent;
     t->ts_recent_at = now;
     t->syn_retransmitted = half->retransmitted;
+    if (half->ecn_ok)
+        ecn_begin(t);
     cc_start(&t->cc, t->snd_mss - options_data_length(t));
     tcp_set_state(t, TCP_SYN_RECEIVED);
     timers_start_rexmt(t, now);

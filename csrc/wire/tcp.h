@@ -52,5 +52,7 @@ void tcp_checksum_partial(uint8_t *tcp, uint32_t len, const struct ipaddr *src,
                           const struct ipaddr *dst);
 
 #define TCP_CHECKSUM_OFFSET 16
+/* Of a header as tcp_write left it: enum tcp_flag. */
+static inline uint8_t tcp_flags(const uint8_t *tcp) { return tcp[13]; }
 
 #endif

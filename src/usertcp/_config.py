@@ -20,6 +20,9 @@ _SECONDS = frozenset(
     )
 )
 PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
+_RANGES = {
+    "port_first": (1, 65535), "port_last": (1, 65535), "mtu_probing": (0, 2), "ecn": (0, 2),
+}  # fmt: skip
 _RINGS = ("rcv_buffer", "snd_buffer")
 
 
@@ -89,6 +92,9 @@ class StackConfig:
     mtu_probing: int | None = None
     """Find the path MTU without routers' reports, RFC 4821: 0 never, 1 after a black hole (the
     default), 2 always."""
+    ecn: int | None = None
+    """Explicit congestion notification, RFC 3168: 0 off, 1 ask for it and agree when asked, 2 agree
+    when asked (the default)."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None
@@ -132,11 +138,9 @@ class StackConfig:
                 result[f"{field.name}_ns"] = round(value * 1e9)
             else:
                 result[field.name] = int(value)
-        for name in ("port_first", "port_last"):
-            if not 1 <= result.get(name, 1) <= 65535:
-                raise ValueError(f"{name}: {result[name]} is not between 1 and 65535")
-        if result.get("mtu_probing", 0) > 2:
-            raise ValueError(f"mtu_probing: {result['mtu_probing']} is not between 0 and 2")
+        for name, (least, most) in _RANGES.items():
+            if not least <= result.get(name, least) <= most:
+                raise ValueError(f"{name}: {result[name]} is not between {least} and {most}")
         for name in _RINGS:
             size = result.get(name, 1)
             if size & (size - 1) or size < 1:

@@ -100,6 +100,7 @@ class ut_config(CData):
     use_rack: int
     path_mtu_discovery: int
     mtu_probing: int
+    ecn: int
     nodelay: int
     port_first: int
     port_last: int
@@ -190,6 +191,10 @@ class ut_info(CData):
     spurious_retransmits: int
     spurious_recoveries: int
     dsacks_out: int
+    ecn_ok: int
+    ce_in: int
+    ece_in: int
+    ecn_reductions: int
     half_open: int
     accept_queue: int
     backlog: int
@@ -300,6 +305,7 @@ class Lib:
     UT_OPT_CONGESTION: Literal[15]
     UT_OPT_CORK: Literal[17]
     UT_OPT_DSCP: Literal[7]
+    UT_OPT_ECN: Literal[18]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
     UT_OPT_KEEPALIVE_IDLE: Literal[10]

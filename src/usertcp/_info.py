@@ -170,6 +170,14 @@ class ConnectionInfo:
     """Recoveries that proved needless and were undone (RFC 4015)."""
     dsacks_out: int
     """D-SACK blocks sent."""
+    ecn_ok: int
+    """ECN (RFC 3168): 0 not agreed, 1 marks are answered, 2 and our data may be marked."""
+    ce_in: int
+    """Data segments received with a router's mark (CE)."""
+    ece_in: int
+    """ACKs received that told of a mark on our data (ECE)."""
+    ecn_reductions: int
+    """Times cwnd was reduced because of them."""
     half_open: int
     """Of a listener: connections in SYN-RECEIVED."""
     accept_queue: int

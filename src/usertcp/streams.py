@@ -75,6 +75,8 @@ class StreamOption(IntEnum):
     CORK = 17
     """1: only full segments leave, until it is 0 again or the stream ends; 2: and what is sent
     meanwhile asks for no PSH."""
+    ECN = 18
+    """1: where ECN was agreed (RFC 3168) new data may be marked by routers; 0: it may not."""
 
 
 class TCPStream(ByteStream):

@@ -55,7 +55,7 @@ def test_options_are_those_of_the_engine():
         user_timeout=9, connect_timeout=8, orphan_timeout=7, synack_retries=5, syn_cookies=1,
         use_timestamps=True, use_window_scale=False, use_sack=True, nodelay=True, port_first=1024,
         port_last=2048, quick_acks=3, challenge_ack_limit=6, trace_capacity=10, fixed_isn=5,
-        path_mtu_discovery=False, mtu_probing=2,
+        path_mtu_discovery=False, mtu_probing=2, ecn=1,
     ).engine_fields()  # fmt: skip
     for name, value in given.items():
         setattr(config, name, value)

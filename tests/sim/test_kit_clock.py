@@ -8,6 +8,7 @@ import time
 import pytest
 
 from usertcp.testing import Impairment, Pipe, VirtualLoop, virtual_loop_factory
+from usertcp.testing.packets import checksum
 
 SECOND = 1_000_000_000
 
@@ -137,6 +138,25 @@ def test_rate_and_queue():
     assert len(out) == 10
     assert pipe.statistics.queue_full == 90
     assert [at for at, _ in out] == [(n + 1) * 1_000_000 for n in range(10)]
+
+
+def test_marks():
+    ect = bytes([0x45, 2]) + bytes(18) + b"data"
+    six = bytes([0x60, 0x20]) + bytes(38) + b"data"
+    for packet, marked in ((ect, 3), (six, 0x30), (b"\x45" + bytes(19), None)):
+        pipe = Pipe(Impairment(mark=1.0), random.Random(1))
+        ((_, out),) = pipe.offer(packet, 0)
+        assert out[1] == (marked or packet[1])
+        assert pipe.statistics.marked == (marked is not None)
+        assert marked is None or marked == 0x30 or checksum(out[:20]) == 0
+
+
+def test_what_finds_a_queue_is_marked_or_lost():
+    for packet, marked, lost in ((b"\x45\x02" + bytes(998), 1, 0), (b"\x45" + bytes(999), 0, 1)):
+        pipe = Pipe(Impairment(rate=8e6, mark_above=1500), random.Random(1))
+        for _ in range(3):
+            pipe.offer(packet, 0)
+        assert (pipe.statistics.marked, pipe.statistics.lost) == (marked, lost)
 
 
 def test_mtu():

@@ -45,6 +45,11 @@ class Got:
         return self.packet.segment
 
     @property
+    def ecn(self) -> int:
+        """The ECN field of the IP header (RFC 3168 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE."""
+        return self.packet.tos & 3
+
+    @property
     def end(self) -> int:
         """The relative sequence number after it; SYN and FIN count."""
         return self.seq + self.segment.length

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from usertcp.testing._router import may_fragment, packet_too_big
+from usertcp.testing._router import mark_ce, may_fragment, packet_too_big
 
 if TYPE_CHECKING:
     import random
@@ -35,6 +35,11 @@ class Impairment:
     """Probability of being held back by `reorder_delay`, so that later packets overtake."""
     reorder_delay: float = 0.01
     """The longest time a packet is held back."""
+    mark: float = 0.0
+    """Probability of being marked with congestion experienced (CE) if the packet says that its ends
+    understand it (ECT, RFC 3168 5)."""
+    mark_above: int | None = None
+    """With a `rate`: what finds more bytes than this waiting is marked if it may be, else lost."""
     corrupt: float = 0.0
     """Probability that one bit flips; checksums are not repaired."""
     rate: float | None = None
@@ -55,6 +60,7 @@ class PipeStatistics:
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
+    marked: int = 0
     corrupted: int = 0
     queue_full: int = 0
     too_large: int = 0
@@ -87,6 +93,14 @@ class Pipe:
                 self._reports.append((now + round(im.delay * _NS), packet_too_big(packet, im.mtu)))
             if im.too_big != "lie":
                 return []
+        above = im.mark_above is not None and self._waiting(now) > im.mark_above
+        if above or (im.mark and rng.random() < im.mark):
+            marked = mark_ce(packet)
+            if marked is None and above:
+                st.lost += 1
+                return []
+            st.marked += marked is not None
+            packet = marked or packet
         left_at = self._serialise(len(packet), now)
         if left_at is None:
             st.queue_full += 1
@@ -113,12 +127,14 @@ class Pipe:
         rate = self.impairment.rate
         if rate is None:
             return now
-        begin = max(now, self._busy_until)
-        waiting = (begin - now) * rate / (8 * _NS)
-        if waiting + size > self.impairment.queue:
+        if self._waiting(now) + size > self.impairment.queue:
             return None
-        self._busy_until = begin + round(size * 8 * _NS / rate)
+        self._busy_until = max(now, self._busy_until) + round(size * 8 * _NS / rate)
         return self._busy_until
+
+    def _waiting(self, now: int) -> float:
+        """Bytes that wait for the link."""
+        return max(0, self._busy_until - now) * (self.impairment.rate or 0) / (8 * _NS)
 
     def _is_lost(self) -> bool:
         im = self.impairment

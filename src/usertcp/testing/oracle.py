@@ -9,6 +9,8 @@ from __future__ import annotations
 from usertcp.testing.notation import describe, relative
 from usertcp.testing.packets import (
     ACK,
+    CWR,
+    ECE,
     FIN,
     RST,
     SYN,
@@ -19,6 +21,7 @@ from usertcp.testing.packets import (
     decode,
 )
 
+_ECT_0 = 2  # RFC 3168 5
 _ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
 
 
@@ -43,8 +46,8 @@ def check_emitted(data: bytes, mtu: int, *, may_fragment: bool = False) -> Packe
         wrong = _segment_faults(packet.body)
         if packet.src.version == 4 and not (packet.dont_fragment or may_fragment):
             wrong.append("a TCP segment may be fragmented (RFC 1191)")
-        if packet.tos & 3:
-            wrong.append("an ECN codepoint, though ECN is not negotiated (RFC 3168 6.1.1)")
+        if packet.tos & 3 and (packet.tos & 3 != _ECT_0 or not packet.body.payload):
+            wrong.append("an ECN codepoint but ECT(0), or without data (RFC 3168 6.1)")
         if wrong:
             raise OracleError(f"emitted {describe(packet.body)}: {'; '.join(wrong)}")
     return packet
@@ -73,6 +76,7 @@ def _segment_faults(segment: Segment) -> list[str]:
         "acknowledgment number without ACK": segment.ack and not flags & ACK,
         "urgent pointer without URG": segment.urgent and not flags & URG,
         "RST with data": segment.payload and flags & RST,
+        "CWR without data (RFC 3168 6.1.2)": not segment.payload and flags & (SYN | CWR) == CWR,
         "port 0": not (segment.sport and segment.dport),
         f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
         "an option twice": len(set(kinds)) != len(kinds),
@@ -98,8 +102,11 @@ class FlowOracle:
         self.permit: int | None = None
         self.timestamps: bool = False
         self.fin: int | None = None
+        self.ecn_setup: set[bool] = set()  # whether its SYNs asked for ECN, or agreed to it
+        self.sent: int | None = None  # the end of what has been sent
 
-    def emitted(self, segment: Segment) -> None:
+    def emitted(self, segment: Segment, tos: int = 0) -> None:
+        """It leaves, in a packet of that traffic class."""
         if segment.flags & RST:
             return
         if segment.flags & SYN:
@@ -108,9 +115,13 @@ class FlowOracle:
             self.isn = segment.seq
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
+            setup = ECE if segment.flags & ACK else ECE | CWR
+            self.ecn_setup.add(segment.flags & (ECE | CWR) == setup)
         else:
             self._check_options(segment)
             self._check_permit(segment)
+            self._check_ecn(segment, tos & 3)
+        self.sent = segment.end if self._is_new(segment) else self.sent
         if segment.flags & FIN:
             self.fin = (segment.seq + len(segment.payload)) % 2**32
         if segment.flags & ACK:
@@ -130,6 +141,19 @@ class FlowOracle:
         agreed = self.timestamps and peer is not None and peer.timestamps
         if agreed and segment.options.timestamps is None:
             raise OracleError(f"{self.name}: no timestamp though agreed: {describe(segment)}")
+
+    def _is_new(self, segment: Segment) -> bool:
+        return self.sent is None or relative(segment.end, self.sent) > 0
+
+    def _check_ecn(self, segment: Segment, codepoint: int) -> None:
+        """RFC 3168 6.1.1, 6.1.2, 6.1.5."""
+        if not codepoint and not segment.flags & CWR:
+            return
+        agreed = self.peer is not None and True in self.peer.ecn_setup
+        if not agreed or self.ecn_setup != {True}:
+            raise OracleError(f"{self.name}: ECN though not agreed: {describe(segment)}")
+        if not self._is_new(segment):
+            raise OracleError(f"{self.name}: ECT or CWR on old data: {describe(segment)}")
 
     def _check_permit(self, segment: Segment) -> None:
         if self.permit is None or not segment.payload:

@@ -160,12 +160,14 @@ class Peer:
     def _theirs(self, number: int) -> int:
         return ((self.irs or 0) + number) % 2**32
 
-    def sends(self, flags: str | None = None, *, data: bytes = b"", **fields: Any) -> None:
+    def sends(
+        self, flags: str | None = None, *, data: bytes = b"", tos: int = 0, **fields: Any
+    ) -> None:
         """A segment arrives at the stack now. Fields not given continue what went before."""
-        self.sends_together(self.segment(flags, data=data, **fields))
+        self.sends_together(self.segment(flags, data=data, **fields), tos=tos)
 
-    def sends_together(self, *segments: Segment) -> None:
-        """Segments arrive in one batch."""
+    def sends_together(self, *segments: Segment, tos: int = 0) -> None:
+        """Segments arrive in one batch; `tos`: the traffic class (3: CE) of their packets."""
         packets = []
         for segment in segments:
             if not segment.flags & RST:
@@ -173,7 +175,7 @@ class Peer:
                 self.snd_nxt = max(self.snd_nxt, end)
                 if segment.flags & SYN:
                     self._note_own_syn(segment)
-            packet = Packet(src=self.host, dst=self.stack_host, body=segment)
+            packet = Packet(src=self.host, dst=self.stack_host, body=segment, tos=tos)
             packets.append(packet.encode())
             text = describe(segment, self.iss, self.irs or 0)
             self._trace_line("<--", text)

@@ -117,7 +117,7 @@ class Simulator:
                 base, peer = oracle.isn or 0, oracle.peer
                 text = describe(packet.body, base, (peer and peer.isn) or 0)
                 self.trace.segment(self.now, "", arrow, text)
-            oracle.emitted(packet.body)
+            oracle.emitted(packet.body, packet.tos)
         entry = host.pipes.get(packet.dst.packed)
         if entry is None:
             return
