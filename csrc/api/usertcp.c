@@ -143,16 +143,16 @@ static struct flow_key key_of(const ut_endpoint *local, const ut_endpoint *remot
     return key;
 }
 
-int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, uint64_t now,
-               ut_handle *out)
+int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, unsigned flags,
+               uint64_t now, ut_handle *out)
 {
     struct flow_key name = key_of(local, remote);
     struct conn *c;
     *out = 0;
-    if (name.rport == 0)
+    if (name.rport == 0 || flags > UT_CONNECT_NO_ECN)
         return -UT_E_INVALID;
     enter_at(s, now);
-    int code = connect_begin(s, &name, &c);
+    int code = connect_begin(s, &name, flags, &c);
     if (code == 0)
         *out = c->notice.handle;
     return enter_leave(s, code);

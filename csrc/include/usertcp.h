@@ -125,6 +125,7 @@ enum {
 };
 
 enum { UT_LISTEN_SHARE = 1 };
+enum { UT_CONNECT_ECN = 1, UT_CONNECT_NO_ECN = 2 };
 
 /* ---- stack ---------------------------------------------------------------------------------- */
 
@@ -160,9 +161,10 @@ int ut_pump_fd(ut_stack *s);
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
-/* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. */
-int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, uint64_t now,
-               ut_handle *out);
+/* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. flags: UT_CONNECT_ECN asks
+ * for ECN, UT_CONNECT_NO_ECN does not; 0: as the stack does. */
+int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, unsigned flags,
+               uint64_t now, ut_handle *out);
 /* flags: UT_LISTEN_SHARE or 0. -ADDRESS_IN_USE when a listener has exactly this local end, unless
  * all of them share: then each new connection goes to one of them, by a keyed hash of its four
  * values. */

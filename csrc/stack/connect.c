@@ -29,7 +29,7 @@ static int connect_choose_source(ut_stack *s, struct flow_key *key)
     return 0;
 }
 
-int connect_begin(ut_stack *s, const struct flow_key *name, struct conn **out)
+int connect_begin(ut_stack *s, const struct flow_key *name, unsigned flags, struct conn **out)
 {
     struct flow_key key = *name;
     struct ipaddr next_hop;
@@ -55,6 +55,8 @@ int connect_begin(ut_stack *s, const struct flow_key *name, struct conn **out)
                               stack_path_to(s, &c->key.remote)};
     tcb_init(&c->tcb, &s->env, &start);
     path_begin(s, c);
+    if (flags != 0)
+        c->tcb.ecn.asks = flags == UT_CONNECT_ECN;
     c->has_user = true;
     tcp_open(&c->tcb, s->now);
     conn_after(s, c, (struct trace_cause){.call = "connect"});

@@ -22,7 +22,7 @@ uint8_t ecn_syn_flags(struct tcb *t, bool with_ack)
 {
     if (with_ack)
         return t->ecn.on ? SETUP_SYNACK : 0;
-    if (t->env->params.ecn != ECN_ASK)
+    if (!t->ecn.asks)
         return 0; /* 3168-04 */
     /* 6.1.1.1 (MAY): there are boxes that drop a SYN with these flags; without them from the first
      * retransmission on, as Linux does. */
@@ -38,7 +38,7 @@ void ecn_begin(struct tcb *t)
 
 void ecn_learn(struct tcb *t, const struct tcp_seg *seg)
 {
-    if (t->env->params.ecn != ECN_ASK)
+    if (!t->ecn.asks)
         return;
     /* 3168-01, 3168-03 (MUST): a SYN,ACK with both flags only reflects ours. Who sent a SYN without
      * them sets no ECT, but goes on answering marks. */

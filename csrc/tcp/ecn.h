@@ -29,6 +29,7 @@ struct tcp_ecn {
     bool ect : 1;       /* new data leaves as ECN-capable */
     bool cwr_due : 1;   /* the next new data says CWR */
     bool reduced : 1;   /* nothing sent after the last reduction is acknowledged */
+    bool asks : 1;      /* its SYN does */
     bool fell_back : 1; /* a SYN left without asking */
 };
 

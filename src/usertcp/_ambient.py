@@ -24,6 +24,7 @@ async def connect_tcp(
     tls_hostname: str,
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
+    ecn: bool | None = ...,
 ) -> TLSStream: ...
 
 
@@ -39,6 +40,7 @@ async def connect_tcp(
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
+    ecn: bool | None = ...,
 ) -> TLSStream: ...
 
 
@@ -55,6 +57,7 @@ async def connect_tcp(
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
+    ecn: bool | None = ...,
 ) -> TLSStream: ...
 
 
@@ -71,6 +74,7 @@ async def connect_tcp(
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
+    ecn: bool | None = ...,
 ) -> TCPStream: ...
 
 
@@ -83,6 +87,7 @@ async def connect_tcp(
     local_port: int | None = ...,
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
+    ecn: bool | None = ...,
 ) -> TCPStream: ...
 
 
@@ -98,6 +103,7 @@ async def connect_tcp(
     tls_hostname: str | None = None,
     happy_eyeballs_delay: float = 0.25,
     congestion: str | None = None,
+    ecn: bool | None = None,
 ) -> TCPStream | TLSStream:
     """`Stack.connect_tcp` of the ambient stack. `RuntimeError` when none is open here."""
     stack = current_stack()
@@ -108,6 +114,7 @@ async def connect_tcp(
         local_port=local_port,
         happy_eyeballs_delay=happy_eyeballs_delay,
         congestion=congestion,
+        ecn=ecn,
     )
     if not (tls or tls_hostname or ssl_context):
         return stream
@@ -127,6 +134,7 @@ async def create_tcp_listener(
     backlog: int = 65536,
     reuse_port: bool = False,
     congestion: str | None = None,
+    ecn: bool | None = None,
 ) -> MultiListener[TCPStream]:
     """`Stack.create_tcp_listener` of the ambient stack. `RuntimeError` when none is open here."""
     return await current_stack().create_tcp_listener(
@@ -136,4 +144,5 @@ async def create_tcp_listener(
         backlog=backlog,
         reuse_port=reuse_port,
         congestion=congestion,
+        ecn=ecn,
     )

@@ -257,13 +257,19 @@ class RawStack:
         return ep
 
     def connect(
-        self, local: tuple[bytes, int], remote: tuple[bytes, int], now: int
+        self,
+        local: tuple[bytes, int],
+        remote: tuple[bytes, int],
+        now: int,
+        *,
+        ecn: bool | None = None,
     ) -> tuple[int, int]:
-        """(0, handle) or (negated code, 0)."""
+        """(0, handle) or (negated code, 0). `ecn`: ask for it; None: as the stack does."""
         code = lib.ut_connect(
             self._stack,
             self._fill(self._local, *local),
             self._fill(self._remote, *remote),
+            0 if ecn is None else lib.UT_CONNECT_ECN if ecn else lib.UT_CONNECT_NO_ECN,
             now,
             self._handle,
         )

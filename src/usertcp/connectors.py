@@ -28,7 +28,9 @@ IPHost: TypeAlias = str | IPv4Address | IPv6Address
 Local: TypeAlias = tuple[bytes | None, int]
 
 
-async def connect_one(stack: "Stack", packed: bytes, port: int, local: Local) -> TCPStream:
+async def connect_one(
+    stack: "Stack", packed: bytes, port: int, local: Local, *, ecn: bool | None = None
+) -> TCPStream:
     """One attempt at one address; its packets have left before the first yield.
 
     Raises `ConnectionRefusedError` (RST), `TimeoutError` (no answer), `OSError` with EHOSTUNREACH
@@ -39,7 +41,7 @@ async def connect_one(stack: "Stack", packed: bytes, port: int, local: Local) ->
     await driver.check()
     stack.check_open()
     source = local[0] or (ANY_V4 if family_of(packed) == family_of(ANY_V4) else ANY)
-    code, handle = engine.connect((source, local[1]), (packed, port), driver.now())
+    code, handle = engine.connect((source, local[1]), (packed, port), driver.now(), ecn=ecn)
     about = f"connect to {text_of(packed)} port {port}"
     if code < 0:
         known = code_of(code)
@@ -71,14 +73,14 @@ async def connect_one(stack: "Stack", packed: bytes, port: int, local: Local) ->
 class _Race:
     """Happy eyeballs: attempts that overlap, one winner."""
 
-    def __init__(self, stack: "Stack", port: int, local: Local) -> None:
-        self.stack, self.port, self.local = stack, port, local
+    def __init__(self, stack: "Stack", port: int, local: Local, ecn: bool | None) -> None:
+        self.stack, self.port, self.local, self.ecn = stack, port, local, ecn
         self.winner: TCPStream | None = None
         self.errors: list[OSError] = []
 
     async def attempt(self, packed: bytes, ended: anyio.Event, scope: anyio.CancelScope) -> None:
         try:
-            stream = await connect_one(self.stack, packed, self.port, self.local)
+            stream = await connect_one(self.stack, packed, self.port, self.local, ecn=self.ecn)
         except OSError as exc:
             self.errors.append(exc)
         else:
@@ -123,6 +125,8 @@ async def connect_plain(
     remote: tuple[IPHost, int],
     local: tuple[IPHost | None, int | None],
     happy_eyeballs_delay: float,
+    *,
+    ecn: bool | None = None,
 ) -> TCPStream:
     """`connect_tcp` without the TLS part."""
     stack.check_open()
@@ -135,9 +139,9 @@ async def connect_plain(
     family, source = await local_address(local_host, local[1], families)
     targets = await targets_of(str(remote[0]), remote_port, family, families)
     if len(targets) > 1:
-        return await _Race(stack, remote_port, source).run(targets, happy_eyeballs_delay)
+        return await _Race(stack, remote_port, source, ecn).run(targets, happy_eyeballs_delay)
     try:
-        return await connect_one(stack, targets[0][1], remote_port, source)
+        return await connect_one(stack, targets[0][1], remote_port, source, ecn=ecn)
     except OSError as exc:
         raise all_failed([exc]) from exc
 

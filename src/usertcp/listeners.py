@@ -120,6 +120,16 @@ class TCPListener(Listener[TCPStream]):
         now = self._driver.now()
         self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, now)
 
+    def set_ecn(self, *, agrees: bool) -> None:
+        """Whether it agrees to ECN (RFC 3168) from now on, when a SYN asks for it.
+
+        A stack with `ecn=0` never agrees. `ClosedResourceError` when closed.
+        """
+        if self._end.closed:
+            raise ClosedResourceError
+        now = self._driver.now()
+        self._engine.set_option(self._end.handle, StreamOption.ECN, int(agrees), now)
+
     def statistics(self) -> ConnectionInfo:
         """A snapshot: `half_open`, `accept_queue`, `backlog`. `ClosedResourceError` when closed."""
         if self._end.closed:
@@ -213,6 +223,13 @@ def set_congestion(multi: MultiListener[TCPStream], name: str) -> None:
     for listener in multi.listeners:
         if isinstance(listener, TCPListener):
             listener.set_congestion(name)
+
+
+def set_ecn(multi: MultiListener[TCPStream], *, agrees: bool) -> None:
+    """`TCPListener.set_ecn` of each."""
+    for listener in multi.listeners:
+        if isinstance(listener, TCPListener):
+            listener.set_ecn(agrees=agrees)
 
 
 async def create_tcp_listener(

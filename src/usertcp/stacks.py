@@ -70,6 +70,7 @@ class Stack:
         tls_hostname: str,
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
+        ecn: bool | None = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -85,6 +86,7 @@ class Stack:
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
+        ecn: bool | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -101,6 +103,7 @@ class Stack:
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
+        ecn: bool | None = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -117,6 +120,7 @@ class Stack:
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
+        ecn: bool | None = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -129,6 +133,7 @@ class Stack:
         local_port: int | None = ...,
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
+        ecn: bool | None = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -144,6 +149,7 @@ class Stack:
         tls_hostname: str | None = None,
         happy_eyeballs_delay: float = 0.25,
         congestion: str | None = None,
+        ecn: bool | None = None,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -154,12 +160,17 @@ class Stack:
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
 
         `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
-        them for any other.
+        them for any other. `ecn`: ask for explicit congestion notification (RFC 3168), or do not;
+        None: as the stack does.
         """
         if congestion is not None:
             congestion_index(congestion)
         stream = await connectors.connect_plain(
-            self, (remote_host, remote_port), (local_host, local_port), happy_eyeballs_delay
+            self,
+            (remote_host, remote_port),
+            (local_host, local_port),
+            happy_eyeballs_delay,
+            ecn=ecn,
         )
         if congestion is not None:
             stream.set_congestion(congestion)
@@ -179,6 +190,7 @@ class Stack:
         backlog: int = 65536,
         reuse_port: bool = False,
         congestion: str | None = None,
+        ecn: bool | None = None,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -186,7 +198,8 @@ class Stack:
         takes one free port for all of them. `reuse_port`: several listeners may have one local end,
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
-        `congestion`: of what is accepted, as of `connect_tcp`.
+        `congestion`: of what is accepted, as of `connect_tcp`. `ecn`: agree to it when asked, or do
+        not; None: as the stack does.
         """
         if congestion is not None:
             congestion_index(congestion)
@@ -195,6 +208,8 @@ class Stack:
         )
         if congestion is not None:
             listeners.set_congestion(multi, congestion)
+        if ecn is not None:
+            listeners.set_ecn(multi, agrees=ecn)
         return multi
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:

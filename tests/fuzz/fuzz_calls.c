@@ -122,7 +122,7 @@ static void open_one(struct run *r, struct input *in)
     ut_handle h = 0;
     uint8_t how = input_u8(in);
     if (how < 160)
-        ut_connect(r->b.stack, &local, &remote, r->b.now, &h);
+        ut_connect(r->b.stack, &local, &remote, 0, r->b.now, &h);
     else if (how < 220)
         ut_listen(r->b.stack, &local, (int)number(in), how & 3, r->b.now, &h);
     else

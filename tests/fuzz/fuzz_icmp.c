@@ -106,7 +106,7 @@ static void opening(struct bench *b, struct input *in)
     ut_endpoint remote = {.port = 7}, local = {0};
     struct ipaddr there = bench_address(input_u8(in) & 1, 1);
     memcpy(remote.ip, there.b, 16);
-    UT_ASSERT(ut_connect(b->stack, &local, &remote, b->now, &h) == 0);
+    UT_ASSERT(ut_connect(b->stack, &local, &remote, 0, b->now, &h) == 0);
     bench_turn(b);
     for (int k = 0; k < 40 && in->left > 0; k++) {
         UT_ASSERT(ut_get_info(b->stack, h, &i) == 0);

@@ -217,6 +217,7 @@ static void begin(uint8_t how)
         c.use_window_scale = how >> 3 & 1;
         c.rcv_buffer = how >> 4 & 1 ? 4096 : 16384;
         c.fixed_isn = how >> 5 & 1;
+        c.ecn = how >> 5 & 1 ? 2 : 1;
         c.fixed_isn_value = UINT32_MAX - 15;
         bench_open_with(&ends[i].b, &c, BENCH_NO_OFFLOAD, (uint8_t)(2 + i));
         UT_ASSERT(ends[i].b.stack != NULL);
@@ -225,7 +226,7 @@ static void begin(uint8_t how)
     UT_ASSERT(ut_listen(ends[1].b.stack, &there, 4, 0, ends[1].b.now, &ends[1].b.listener) == 0);
     struct ipaddr address = bench_address(how >> 6 & 1, 3);
     memcpy(there.ip, address.b, 16);
-    UT_ASSERT(ut_connect(ends[0].b.stack, &here, &there, ends[0].b.now, &ends[0].h) == 0);
+    UT_ASSERT(ut_connect(ends[0].b.stack, &here, &there, 0, ends[0].b.now, &ends[0].h) == 0);
     turn(&ends[0]);
 }
 

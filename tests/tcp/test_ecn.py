@@ -5,6 +5,7 @@ import pytest
 from tcp.ecn import CE, ECT_0, NOT_ECT, echo, filled, opened
 from tcp.flights import MSS, edge, flight, numbers
 from usertcp.testing import Peer
+from usertcp.testing.packets import Packet
 
 # -- what carries which codepoint (6.1.2, 6.1.4 to 6.1.6) -----------------------------------------
 
@@ -107,6 +108,19 @@ def test_a_delayed_ack_of_marked_and_unmarked_data(peer: Peer):
     peer.sends_together(peer.segment(data=b"a"), peer.segment(data=b"b", seq=2), tos=CE)
     peer.gets("ECE,ACK", ack=3)
     peer.gets_nothing(within=0.1)
+
+
+def test_a_merged_segment_is_as_many_marks(peer: Peer):
+    """A super-segment, as links with GRO deliver it: what says CWR is its first segment."""
+    opened(peer, mtu=9000)
+    peer.sends(data=b"x", tos=CE)
+    peer.gets("ECE,ACK")
+    body = peer.segment("CWR,ACK", data=bytes(3500))
+    packet = Packet(src=peer.host, dst=peer.stack_host, body=body, tos=CE).encode()
+    assert peer.engine.link.write(packet, gso_size=1000)
+    peer.engine.poll()
+    peer.gets("ECE,ACK", ack=3502)
+    assert peer.app.info.ce_in == 1 + 4
 
 
 @pytest.mark.rfc("3168-12")

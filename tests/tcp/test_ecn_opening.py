@@ -48,6 +48,16 @@ def test_other_syns_are_answered_without_ece(peer: Peer, flags: str):
     assert peer.app.accept().info.ecn_ok == 0
 
 
+@pytest.mark.rfc("9768-06")
+def test_a_syn_that_asks_for_accurate_ecn_gets_this_one(peer: Peer):
+    """RFC 9768 3.1.2: AE, CWR and ECE; an answer with ECE alone means what RFC 3168 says."""
+    peer.app.listen()
+    peer.sends(SETUP, seq=0, reserved=1, **OFFER)
+    assert peer.gets("SYN,ECE,ACK").segment.reserved == 0
+    peer.sends("ACK")
+    assert peer.app.accept().info.ecn_ok == 2
+
+
 @pytest.mark.rfc("3168-03")
 @pytest.mark.parametrize("flags", ["SYN,ACK", "SYN,CWR,ACK", "SYN,ECE,CWR,ACK"])
 def test_a_synack_that_reflects_or_refuses_means_no(peer: Peer, flags: str):

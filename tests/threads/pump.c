@@ -60,7 +60,7 @@ int main(void)
     ut_endpoint any = {.port = 80}, local, remote;
     CHECK(ut_listen(b, &any, 8, 0, now(), &listener) == 0);
     ut_endpoint to = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 2}, .port = 80}, from = {.port = 0};
-    CHECK(ut_connect(a, &from, &to, now(), &client) == 0);
+    CHECK(ut_connect(a, &from, &to, 0, now(), &client) == 0);
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 7);
     uint64_t sent = 0, received = 0, begun = now();

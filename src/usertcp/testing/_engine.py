@@ -164,11 +164,17 @@ class EngineHarness:
     # -- connections ------------------------------------------------------------------------------
 
     def connect(
-        self, host: str, port: int, *, local_host: str = "", local_port: int = 0
+        self,
+        host: str,
+        port: int,
+        *,
+        local_host: str = "",
+        local_port: int = 0,
+        ecn: bool | None = None,
     ) -> Connection:
         """An active open. `EngineError` when the engine refuses."""
         local = _packed(local_host), local_port
-        code, handle = self.raw.connect(local, (_packed(host), port), self.now)
+        code, handle = self.raw.connect(local, (_packed(host), port), self.now, ecn=ecn)
         self.poll()
         _check(code)
         return Connection(self, handle)

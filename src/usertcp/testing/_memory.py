@@ -35,6 +35,7 @@ class MemoryLink:
         self._marks = ffi.new("ut_offload *")
         self._none = ffi.new("ut_offload *")
         self.gso_size: int = 0  # of the frame read last
+        self.flags: int = 0  # the same: LINK_... of csrc/link/link.h
         info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(self._pointer, info)
         self.mac: bytes = bytes(ffi.buffer(info.mac))[:6]
@@ -61,7 +62,7 @@ class MemoryLink:
         size = lib.ut_memory_read(self._pointer, self._scratch, _FRAME_MAX, self._marks)
         if size < 0:
             raise exception(size, "memory link")
-        self.gso_size = self._marks.gso_size
+        self.gso_size, self.flags = self._marks.gso_size, self._marks.flags
         return bytes(ffi.buffer(self._scratch, size)) if size else None
 
     def write(self, frame: bytes, *, gso_size: int = 0, flags: int = 0) -> bool:

@@ -199,7 +199,7 @@ static int calls_connect_begin(struct sock *k, const ut_endpoint *to)
     ut_stack *s = door_stack();
     options_before_open(k);
     k->remote = *to;
-    int code = ut_connect(s, &k->local, to, door.now, &k->handle);
+    int code = ut_connect(s, &k->local, to, 0, door.now, &k->handle);
     if (code != 0)
         return door_error(door_errno(code));
     k->kind = SOCK_CONNECTION;

@@ -123,27 +123,32 @@ class Player:
         pseudo = self.remote.packed + self.local.packed + struct.pack("!II", len(tcp), 6)
         tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
         if self.remote.version == 4:
-            head = struct.pack("!BBHIBBH", 0x45, 0, 20 + len(tcp), 0, 255, 6, 0)
+            head = struct.pack("!BBHIBBH", 0x45, p.ecn or 0, 20 + len(tcp), 0, 255, 6, 0)
             head += self.remote.packed + self.local.packed
             head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
         else:
-            head = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 255)
+            head = struct.pack("!IHBB", 6 << 28 | (p.ecn or 0) << 20, len(tcp), 6, 255)
             head += self.remote.packed + self.local.packed
         if self.door("netdev_send", head + tcp, c.c_size_t(len(head + tcp))) != 0:
             raise ScriptError("the adapter took no packet")
 
-    def receive(self) -> tuple[bytes, int]:
+    def receive(self) -> tuple[bytes, int, int]:
+        """The segment, the ECN field before it, and when."""
         buffer, size, at = c.create_string_buffer(65536), c.c_size_t(65536), c.c_longlong()
         self.door("netdev_receive", buffer, c.byref(size), c.byref(at))
         data = buffer.raw[: size.value]
         if not data:
             raise ScriptError("no packet came")
-        return data[20 if data[0] >> 4 == 4 else 40 :], at.value
+        if data[0] >> 4 == 4:
+            return data[20:], data[1] & 3, at.value
+        return data[40:], data[1] >> 4 & 3, at.value
 
     def expect(self, event: Event, p: Packet) -> None:
         payload, at, first_seq = 0, 0, None
         while first_seq is None or payload < p.length:
-            tcp, at = self.receive()
+            tcp, ecn, at = self.receive()
+            if p.ecn not in (None, ecn):
+                raise ScriptError(f"expected ECN field {p.ecn}, got {ecn}")
             _, _, seq, ack, offset, bits, window = struct.unpack("!HHIIBBH", tcp[:16])
             head = offset >> 4 << 2
             payload += len(tcp) - head

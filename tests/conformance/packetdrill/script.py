@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass, field
 
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
+ECN = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}  # RFC 3168 5
 CONSTANTS = {
     "SOL_SOCKET": socket.SOL_SOCKET, "SOL_TCP": socket.SOL_TCP, "SO_REUSEADDR": socket.SO_REUSEADDR,
     "SO_ERROR": socket.SO_ERROR, "TCP_NODELAY": 1, "TCP_MAXSEG": 2, "TCP_CORK": 3, "SO_SNDBUF": 7,
@@ -25,6 +26,7 @@ class Packet:
     ack: int | None = None
     window: int | None = None
     options: str | None = None  # None: not looked at
+    ecn: int | None = None  # of the IP header; None: none, or not looked at
 
 
 @dataclass
@@ -66,12 +68,15 @@ def parse(text: str) -> list[Event]:
 
 def parse_packet(text: str) -> Packet:
     match = re.fullmatch(
-        r"(\S+)\s+(\d+):(\d+)\((\d+)\)(?: ack (\d+))?(?: win (\d+))?(?:\s*<(.*)>)?\s*", text
+        r"(?:\[(\w+)\]\s+)?(\S+)\s+(\d+):(\d+)\((\d+)\)(?: ack (\d+))?(?: win (\d+))?"
+        r"(?:\s*<(.*)>)?\s*",
+        text,
     )
-    if match is None:
+    if match is None or (match[1] and match[1] not in ECN):
         raise ScriptError(f"packet {text}")
-    options = match[7] if match[7] is not None else ""
+    options = match[8] if match[8] is not None else ""
     return Packet(
-        match[1], int(match[2]), int(match[4]), int(match[5]) if match[5] else None,
-        int(match[6]) if match[6] else None, None if options == "..." else options,
+        match[2], int(match[3]), int(match[5]), int(match[6]) if match[6] else None,
+        int(match[7]) if match[7] else None, None if options == "..." else options,
+        ECN[match[1]] if match[1] else None,
     )  # fmt: skip
