@@ -27,6 +27,7 @@ class Program:
     closed: bool = False
     error: str | None = None
     snd_nxt: int = 0
+    probes: int = 0
     _reads_at: int = 0
 
     @property
@@ -134,6 +135,9 @@ class Transfer:
         info = one.connection.info
         before, one.snd_nxt = one.snd_nxt, info.snd_nxt
         sent = (info.snd_nxt - before) % 2**32
+        probed, one.probes = info.tlp_probes - one.probes, info.tlp_probes
+        if probed and sent <= info.snd_mss:
+            return  # RFC 8985 7.3: cwnd is not asked, and may be less than what is in flight
         if 1 < sent < 2**31 and str(info.state) != "SYN-SENT":  # 1: a probe, or a FIN
             # RFC 8985 7.3: a tail loss probe may be one segment too many.
             probe = info.snd_mss if info.tlp_probes else 0
