@@ -141,7 +141,7 @@ class Transfer:
         if 1 < sent < 2**31 and str(info.state) != "SYN-SENT":  # 1: a probe, or a FIN
             # RFC 8985 7.3: a tail loss probe may be one segment too many.
             probe = info.snd_mss if info.tlp_probes else 0
-            allowed = max(info.cwnd, sent if sent <= info.snd_mss else 0) + probe
+            allowed = max(info.cwnd, sent if sent <= info.snd_mss else 0) + probe + 1  # the FIN
             assert info.pipe <= allowed, (sent, info)
 
     def run(self, until: int) -> bool:
