@@ -122,7 +122,7 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
 static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
     return t->trouble == NULL && a->seg->opt.sack_count == 0 &&
-           !(t->rack.tlp_out | t->rack.mtu_probe_out | t->rack.ecn_echoed) &&
+           !(t->rack.tlp_out || t->rack.mtu_probe_out || t->rack.ecn_echoed) &&
            t->recovery_mode == RECOVERY_NONE && t->dup_acks == 0;
 }
 
