@@ -14,8 +14,6 @@
 #include "base/ring.h"
 #include "base/siphash.h"
 
-_Static_assert(WB_RANGES_MAX == RANGES_MAX, "tests must know the capacity");
-
 static void *wb_new(size_t size)
 {
     void *p = calloc(1, size);
@@ -147,10 +145,31 @@ uint32_t wb_rings_kept(const struct wb_rings *r) { return r->cache.free_count; }
 
 struct wb_ranges {
     struct ranges r;
+    struct range first[WB_RANGES_MAX];
+    struct alloc alloc;
 };
 
-struct wb_ranges *wb_ranges_new(void) { return wb_new(sizeof(struct wb_ranges)); }
-void wb_ranges_free(struct wb_ranges *r) { free(r); }
+struct wb_ranges *wb_ranges_new(uint32_t room, bool grows)
+{
+    struct wb_ranges *w = wb_new(sizeof *w);
+    alloc_init(&w->alloc, 0);
+    ranges_init(&w->r, w->first, u32_min(room, WB_RANGES_MAX), grows ? &w->alloc : NULL);
+    return w;
+}
+
+void wb_ranges_free(struct wb_ranges *r)
+{
+    ranges_fini(&r->r);
+    UT_ASSERT(r->alloc.in_use == 0);
+    free(r);
+}
+
+uint64_t wb_ranges_memory(const struct wb_ranges *r)
+{
+    UT_ASSERT(r->alloc.in_use == ranges_memory(&r->r));
+    return r->alloc.in_use;
+}
+
 void wb_ranges_clear(struct wb_ranges *r) { ranges_clear(&r->r); }
 
 bool wb_ranges_add(struct wb_ranges *r, uint64_t lo, uint64_t hi)

@@ -64,7 +64,9 @@ uint32_t wb_rings_kept(const struct wb_rings *r);
 
 /* base/ranges */
 struct wb_ranges;
-struct wb_ranges *wb_ranges_new(void);
+/* Room for `room` runs at first, WB_RANGES_MAX at most; `grows`: and for more when needed. */
+struct wb_ranges *wb_ranges_new(uint32_t room, bool grows);
+uint64_t wb_ranges_memory(const struct wb_ranges *r);
 void wb_ranges_free(struct wb_ranges *r);
 void wb_ranges_clear(struct wb_ranges *r);
 bool wb_ranges_add(struct wb_ranges *r, uint64_t lo, uint64_t hi);

@@ -27,6 +27,7 @@ struct wb_reasm {
     struct alloc alloc;
     struct ring_cache cache;
     struct ranges runs;
+    struct range first[64];
     struct reasm reasm;
 };
 
@@ -36,6 +37,7 @@ struct wb_reasm *wb_reasm_new(uint32_t size)
     UT_ASSERT(r != NULL);
     alloc_init(&r->alloc, 0);
     ring_cache_init(&r->cache, &r->alloc, size, 1, 0);
+    ranges_init(&r->runs, r->first, 64, NULL);
     r->reasm.limit = size - 1;
     return r;
 }

@@ -5,6 +5,40 @@
  */
 #include "base/ranges.h"
 
+void ranges_init(struct ranges *r, struct range *first, uint32_t room, struct alloc *a)
+{
+    *r =
+        (struct ranges){.room = room, .first_room = room, .run = first, .first = first, .alloc = a};
+}
+
+void ranges_fini(struct ranges *r)
+{
+    r->count = 0;
+    if (r->run != r->first) {
+        alloc_put(r->alloc, r->run, ranges_memory(r));
+        r->run = r->first;
+        r->room = r->first_room;
+    }
+}
+
+bool ranges_has_room(struct ranges *r)
+{
+    if (r->count < r->room)
+        return true;
+    uint32_t room = u32_min(2 * r->room, RANGES_MAX);
+    if (r->alloc == NULL || room <= r->count)
+        return false;
+    struct range *run = alloc_get(r->alloc, room * sizeof run[0]);
+    if (run == NULL)
+        return false;
+    memcpy(run, r->run, r->count * sizeof run[0]);
+    if (r->run != r->first)
+        alloc_put(r->alloc, r->run, ranges_memory(r));
+    r->run = run;
+    r->room = room;
+    return true;
+}
+
 /* First run that ends at or after `offset`; count if none. */
 static uint32_t ranges_first_ending_from(const struct ranges *r, uint64_t offset)
 {
@@ -61,7 +95,7 @@ bool ranges_add(struct ranges *r, uint64_t lo, uint64_t hi)
     if (from < to) {
         merged.lo = u64_min(lo, r->run[from].lo);
         merged.hi = u64_max(hi, r->run[to - 1].hi);
-    } else if (r->count == RANGES_MAX) {
+    } else if (!ranges_has_room(r)) {
         return false;
     }
     ranges_replace(r, from, to, &merged, 1);
@@ -82,7 +116,7 @@ bool ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi)
         rest[n++] = (struct range){r->run[from].lo, lo};
     if (r->run[to - 1].hi > hi)
         rest[n++] = (struct range){hi, r->run[to - 1].hi};
-    if (r->count - (to - from) + n > RANGES_MAX)
+    if (n > to - from && !ranges_has_room(r))
         return false;
     ranges_replace(r, from, to, rest, n);
     return true;
@@ -146,7 +180,7 @@ uint64_t ranges_bytes_in(const struct ranges *r, uint64_t lo, uint64_t hi)
 
 void ranges_check(const struct ranges *r)
 {
-    UT_ASSERT(r->count <= RANGES_MAX);
+    UT_ASSERT(r->count <= r->room && r->room <= RANGES_MAX);
     for (uint32_t i = 0; i < r->count; i++) {
         UT_ASSERT(r->run[i].lo < r->run[i].hi);
         UT_ASSERT(i == 0 || r->run[i - 1].hi < r->run[i].lo);

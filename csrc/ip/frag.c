@@ -84,6 +84,7 @@ static struct frag_datagram *frag_begin(struct frag *f, const struct ip_hdr *ip,
                                 .version = ip->version,
                                 .proto = ip->proto,
                                 .due = time_after(now, FRAG_LIFE)};
+    ranges_init(&d->held, d->runs, FRAG_RUNS, NULL);
     return d;
 }
 

@@ -19,6 +19,7 @@
 #include "wire/ip.h"
 
 #define FRAG_DATAGRAMS 16u
+#define FRAG_RUNS 64u /* of one datagram */
 #define FRAG_BYTES (256u << 10)
 #define FRAG_LIFE (60 * NS_PER_S) /* RFC 8200 4.5, RFC 1122 3.3.2: from the first that came */
 
@@ -32,7 +33,8 @@ struct frag_datagram {
     uint32_t capacity;
     uint8_t *data;
     ns_t due;
-    struct ranges held;
+    struct ranges held; /* does not grow */
+    struct range runs[FRAG_RUNS];
 };
 
 struct frag {

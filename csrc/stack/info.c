@@ -143,7 +143,7 @@ static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
     if (ring_is_open(&t->reasm.ring))
         bytes += s->env.rcv_rings.size;
     if (t->trouble != NULL)
-        bytes += sizeof *t->trouble;
+        bytes += (uint32_t)trouble_memory(t->trouble);
     if (t->times != NULL)
         bytes += sizeof *t->times;
     if (t->log != NULL)

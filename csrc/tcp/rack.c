@@ -1,7 +1,7 @@
 /* rack.c: the RACK half of RFC 8985 over ranges. Called by sack.c, recovery.c and timeout.c.
  *
  * At most RANGES_MAX SACKed runs, SENDLOG_MARKS marks and RESENT_MAX retransmitted runs bound the
- * work of one ACK, whatever the peer reports (attack 14).
+ * work of one ACK, whatever the peer reports (attack 14). They take memory as they come.
  */
 #include "tcp/rack.h"
 
@@ -178,11 +178,28 @@ bool rack_detect(struct tcb *t, ns_t now)
         return false;
     bool found = false;
     ns_t wait = time_after(o->rack_rtt, rack_reo_wnd(t));
-    struct range hole, gap;
-    uint64_t at = tcb_una_offset(t), end = tcb_nxt_offset(t);
-    for (; ranges_next_gap(&o->sacked, at, end, &hole); at = hole.hi)
-        for (uint64_t from = hole.lo; ranges_next_gap(&o->lost, from, hole.hi, &gap); from = gap.hi)
+    /* One walk through both sets: there may be hundreds of holes, and every ACK looks at them. */
+    const struct ranges *sacked = &o->sacked, *lost = &o->lost;
+    uint64_t from = tcb_una_offset(t), end = tcb_nxt_offset(t);
+    for (uint32_t i = 0, j = 0; i <= sacked->count; i++) {
+        uint64_t hi = i < sacked->count ? sacked->run[i].lo : end;
+        while (from < hi) {
+            while (j < lost->count && lost->run[j].hi <= from)
+                j++;
+            bool is_known = j < lost->count && lost->run[j].lo <= from;
+            struct range gap = {from, hi};
+            if (is_known)
+                gap.hi = u64_min(hi, lost->run[j].hi);
+            else if (j < lost->count)
+                gap.hi = u64_min(hi, lost->run[j].lo);
+            from = gap.hi;
+            if (is_known)
+                continue;
             found |= judge(t, &gap, wait, now);
+            j = j > 0 ? j - 1 : 0; /* what it found may have joined the run before */
+        }
+        from = i < sacked->count ? sacked->run[i].hi : end;
+    }
     return found;
 }
 

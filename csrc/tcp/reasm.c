@@ -54,10 +54,10 @@ enum drop_reason reasm_insert(struct reasm *r, struct ring_cache *c, struct rang
         return DROP_none;
     }
     /* Before the bytes are written: a refused run must leave no half-known data behind. */
-    struct ranges before = *runs;
-    if (!ranges_add(runs, offset, end))
+    if (!ranges_touches(runs, offset - 1, end + 1) && !ranges_has_room(runs))
         return DROP_tcp_reasm_full;
-    write_gaps(r, c->size, &before, text);
+    write_gaps(r, c->size, runs, text);
+    (void)ranges_add(runs, offset, end);
     return DROP_none;
 }
 

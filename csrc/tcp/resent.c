@@ -2,6 +2,52 @@
  */
 #include "tcp/resent.h"
 
+void resent_init(struct resent *r, struct alloc *a)
+{
+    r->count = 0;
+    r->room = RESENT_FIRST;
+    r->run = r->first;
+    r->alloc = a;
+}
+
+void resent_fini(struct resent *r)
+{
+    if (r->run != r->first)
+        alloc_put(r->alloc, r->run, resent_memory(r));
+    resent_init(r, r->alloc);
+}
+
+/* Twice the room; false: there is no more to be had. */
+static bool grow(struct resent *r)
+{
+    if (r->room >= RESENT_MAX)
+        return false;
+    uint32_t room = 2 * r->room;
+    struct resent_run *run = alloc_get(r->alloc, room * sizeof run[0]);
+    if (run == NULL)
+        return false;
+    memcpy(run, r->run, r->count * sizeof run[0]);
+    if (r->run != r->first)
+        alloc_put(r->alloc, r->run, resent_memory(r));
+    r->run = run;
+    r->room = room;
+    return true;
+}
+
+/* The first run that ends after `offset`; count if none. */
+static uint32_t first_beyond(const struct resent *r, uint64_t offset)
+{
+    uint32_t low = 0, high = r->count;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (r->run[mid].hi > offset)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low;
+}
+
 static void take_out(struct resent *r, uint32_t i)
 {
     r->count--;
@@ -43,17 +89,20 @@ static void put_at(struct resent *r, uint32_t i, const struct resent_run *run)
 
 void resent_cut(struct resent *r, uint64_t lo, uint64_t hi)
 {
-    for (uint32_t i = 0; i < r->count;) {
+    uint32_t i = first_beyond(r, lo), whole = i;
+    while (whole < r->count && r->run[whole].lo >= lo && r->run[whole].hi <= hi)
+        whole++;
+    r->count -= whole - i;
+    memmove(&r->run[i], &r->run[whole], (r->count - i) * sizeof r->run[0]);
+    while (i < r->count && r->run[i].lo < hi) {
         struct resent_run *run = &r->run[i];
-        if (run->hi <= lo || run->lo >= hi) {
-            i++;
-        } else if (run->lo >= lo && run->hi <= hi) {
+        if (run->lo >= lo && run->hi <= hi) {
             take_out(r, i);
         } else if (run->lo < lo && run->hi > hi) {
             struct resent_run rest = {hi, run->hi, run->first, run->at};
-            if (r->count == RESENT_MAX)
+            if (r->count == r->room && !grow(r))
                 return; /* it stays whole: what is cut out is acknowledged, and not asked for */
-            run->hi = lo;
+            r->run[i].hi = lo;
             put_at(r, i + 1, &rest);
             return;
         } else {
@@ -68,12 +117,10 @@ void resent_cut(struct resent *r, uint64_t lo, uint64_t hi)
 
 void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum)
 {
-    while (r->count > RESENT_MAX - 2) /* a cut may add one, and so does this */
+    while (r->count > r->room - 2 && !grow(r)) /* a cut may add one, and so does this */
         make_room(r);
     resent_cut(r, run->lo, run->hi);
-    uint32_t i = 0;
-    while (i < r->count && r->run[i].lo < run->lo)
-        i++;
+    uint32_t i = first_beyond(r, run->lo); /* after the cut none holds it */
     struct resent_run *before = i > 0 ? &r->run[i - 1] : NULL;
     if (before != NULL && before->hi == run->lo &&
         time_between(before->first, run->at) <= quantum) {
@@ -87,15 +134,13 @@ void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum)
 
 const struct resent_run *resent_from(const struct resent *r, uint64_t offset)
 {
-    for (uint32_t i = 0; i < r->count; i++)
-        if (r->run[i].hi > offset)
-            return &r->run[i];
-    return NULL;
+    uint32_t i = first_beyond(r, offset);
+    return i < r->count ? &r->run[i] : NULL;
 }
 
 void resent_check(const struct resent *r)
 {
-    UT_ASSERT(r->count <= RESENT_MAX);
+    UT_ASSERT(r->count <= r->room && r->room <= RESENT_MAX);
     for (uint32_t i = 0; i < r->count; i++)
         UT_ASSERT(r->run[i].lo < r->run[i].hi && (i == 0 || r->run[i - 1].hi <= r->run[i].lo));
 }

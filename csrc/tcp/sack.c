@@ -94,8 +94,7 @@ void sack_update(struct tcb *t, struct tcp_news *n)
         struct ranges *sacked = &t->trouble->sacked;
         if (ranges_covers(sacked, sound[i].lo, sound[i].hi))
             continue;
-        if (sacked->count == RANGES_MAX &&
-            !ranges_touches(sacked, sound[i].lo - 1, sound[i].hi + 1))
+        if (!ranges_touches(sacked, sound[i].lo - 1, sound[i].hi + 1) && !ranges_has_room(sacked))
             continue; /* no room: as if never reported */
         deliver(t, sound[i].lo, sound[i].hi, n);
         n->sacked |= ranges_add(sacked, sound[i].lo, sound[i].hi);

@@ -50,6 +50,11 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
 
 static void give_trouble_back(struct tcb *t)
 {
+    struct tcp_trouble *o = t->trouble;
+    ranges_fini(&o->runs);
+    ranges_fini(&o->sacked);
+    ranges_fini(&o->lost);
+    resent_fini(&o->resent);
     pool_put(&t->env->trouble, t->trouble_index);
     pool_trim(&t->env->trouble);
     t->trouble = NULL;
@@ -71,9 +76,18 @@ void tcb_fini(struct tcb *t)
 
 struct tcp_trouble *tcb_trouble(struct tcb *t)
 {
-    if (t->trouble == NULL)
-        t->trouble = pool_get(&t->env->trouble, &t->trouble_index);
-    return t->trouble;
+    if (t->trouble != NULL)
+        return t->trouble;
+    struct pool *pool = &t->env->trouble;
+    struct tcp_trouble *o = pool_get(pool, &t->trouble_index);
+    if (o != NULL) {
+        ranges_init(&o->runs, o->first[0], TROUBLE_RUNS, pool->alloc);
+        ranges_init(&o->sacked, o->first[1], TROUBLE_RUNS, pool->alloc);
+        ranges_init(&o->lost, o->first[2], TROUBLE_RUNS, pool->alloc);
+        resent_init(&o->resent, pool->alloc);
+    }
+    t->trouble = o;
+    return o;
 }
 
 void tcb_trouble_release(struct tcb *t)

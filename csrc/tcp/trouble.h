@@ -8,6 +8,8 @@
 #include "tcp/reasm.h"
 #include "tcp/resent.h"
 
+#define TROUBLE_RUNS 16 /* of each set, before it takes more */
+
 struct tcp_trouble {
     struct ranges runs;   /* received out of order: reasm.h */
     struct ranges sacked; /* reported by the peer: sack.h */
@@ -36,6 +38,14 @@ struct tcp_trouble {
     uint8_t frto;         /* enum frto_step */
     bool may_undo, has_first_ts, wants_first_ts;
     bool rack_again; /* rack_at is that of a retransmission */
+
+    struct range first[3][TROUBLE_RUNS]; /* of runs, sacked, lost */
 };
+
+static inline size_t trouble_memory(const struct tcp_trouble *o)
+{
+    return sizeof *o + ranges_memory(&o->runs) + ranges_memory(&o->sacked) +
+           ranges_memory(&o->lost) + resent_memory(&o->resent);
+}
 
 #endif

@@ -254,19 +254,19 @@ def test_tcp_window_overrun(both: Peer):
 @pytest.mark.attack(14, 16)
 @pytest.mark.rfc("SEC-10", "SEC-02")
 def test_tcp_reasm_full(both: Peer):
-    """Attacks 14, 16: 64 holes are kept; the 65th run is dropped and answered; a hole less, a
+    """Attacks 14, 16: 512 holes are kept; one run more is dropped and answered; a hole less, a
     run more."""
     both.establish()
-    for n in range(64):
+    for n in range(512):
         both.sends(seq=3 + 2 * n, data=b"x")
         both.gets("ACK", ack=1)
     with dropped(both.engine, tcp_reasm_full=1):
-        both.sends(seq=3 + 2 * 64, data=b"x")
+        both.sends(seq=3 + 2 * 512, data=b"x")
         both.gets("ACK", ack=1)
     both.sends(seq=4, data=b"y")
-    both.sends(seq=3 + 2 * 64, data=b"x")
+    both.sends(seq=3 + 2 * 512, data=b"x")
     assert both.engine.drops() == {"tcp_reasm_full": 1}
-    assert both.app.info.rcv_out_of_order == 66
+    assert both.app.info.rcv_out_of_order == 514
 
 
 @pytest.mark.rfc("SEC-17", "SEC-02")

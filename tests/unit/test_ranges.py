@@ -11,11 +11,11 @@ BASES = [0, 2**32 - 60, 2**64 - 1 - UNIVERSE]
 
 
 class Ranges:
-    def __init__(self):
-        self.c = ffi.gc(lib.wb_ranges_new(), lib.wb_ranges_free)
+    def __init__(self, room=lib.WB_RANGES_MAX, *, grows=False):
+        self.c = ffi.gc(lib.wb_ranges_new(room, grows), lib.wb_ranges_free)
 
     def runs(self):
-        out = ffi.new("uint64_t[128]")
+        out = ffi.new("uint64_t[1024]")
         count = lib.wb_ranges_list(self.c, out)
         return [(out[2 * i], out[2 * i + 1]) for i in range(count)]
 
@@ -127,6 +127,24 @@ def test_a_full_set_refuses_a_split_only(full):
     assert lib.wb_ranges_remove(full.c, 6, 8)
     assert lib.wb_ranges_remove(full.c, 1002, 1003)
     assert full.runs()[-2:] == [(1000, 1002), (1003, 1005)]
+
+
+def test_a_set_with_an_allocator_grows_and_gives_back():
+    ranges = Ranges(4, grows=True)
+    for i in range(512):
+        assert lib.wb_ranges_add(ranges.c, 6 * i, 6 * i + 2)
+        assert lib.wb_ranges_memory(ranges.c) == (0 if i < 4 else 16 << i.bit_length())
+    assert not lib.wb_ranges_add(ranges.c, 9999, 10000)
+    assert ranges.runs() == [(6 * i, 6 * i + 2) for i in range(512)]
+    lib.wb_ranges_clear(ranges.c)
+    assert ranges.runs() == []
+
+
+def test_a_split_takes_room_too():
+    ranges = Ranges(1, grows=True)
+    assert lib.wb_ranges_add(ranges.c, 0, 100)
+    assert lib.wb_ranges_remove(ranges.c, 40, 50)
+    assert ranges.runs() == [(0, 40), (50, 100)]
 
 
 def test_touching_runs_become_one():
