@@ -1,0 +1,1 @@
+"""The parts of benchmarks/paths.py: the forwarder, the processes of a flow, the networks."""
