@@ -176,6 +176,9 @@ static void note_flight(struct tcb *t, ns_t now)
         return;
     t->flight_before_at = now;
     t->flight_before = tcb_flight(t);
+    if (t->trouble != NULL)
+        t->trouble->sacked_before =
+            (uint32_t)sack_bytes_in(t, tcb_una_offset(t), tcb_nxt_offset(t));
 }
 
 /* Snd.una moves: data, and the FIN last. */
@@ -246,8 +249,11 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
 static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
 {
     struct tcp_news news = {.seg = a->seg, .now = a->now, .una = tcb_una_offset(t)};
-    if (t->sack_ok && a->seg->opt.sack_count > 0)
+    if (t->sack_ok && a->seg->opt.sack_count > 0) {
+        if (t->dup_acks == 0) /* later ones know what limited transmit added */
+            note_flight(t, a->now);
         sack_update(t, &news);
+    }
     news.duplicate = is_duplicate(t, a, window_changed);
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
     bool counts = news.sacked || (!t->sack_ok && news.duplicate);

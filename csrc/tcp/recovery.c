@@ -92,11 +92,29 @@ void recovery_sent(struct tcb *t, const struct range *run, ns_t now)
 
 /* -- beginning and ending --------------------------------------------------------------------- */
 
-static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
+/* RFC 9937 6: RecoverFS is what was in flight and not SACKed. The ACKs of one instant are one, as
+ * if the network had thinned them out: nothing left between them, and what each delivered counts.
+ * Returns the bytes that they delivered, 0 when it is this ACK alone. */
+static uint32_t begin_prr(struct tcb *t, const struct tcp_news *n)
+{
+    uint32_t now = tcb_flight(t);
+    if (!t->sack_ok) {
+        prr_begin(t, now);
+        return 0;
+    }
+    uint32_t left = now - (uint32_t)sack_bytes_in(t, tcb_una_offset(t), tcb_nxt_offset(t));
+    uint32_t was = left + n->delivered;
+    if (t->flight_before_at == n->now && t->trouble != NULL)
+        was = u32_max(was, t->flight_before - t->trouble->sacked_before);
+    prr_begin(t, was);
+    return was - left;
+}
+
+/* Returns the bytes that begin_prr does. */
+static uint32_t enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
 {
     if (t->rack.mtu_probe_out && mtu_lost_probe(t))
-        return;
-    uint32_t was = t->sack_ok ? tcb_flight(t) + n->acked : tcb_flight(t);
+        return 0;
     /* RFC 5681 3.2 (2) (MUST): FlightSize without what limited transmit added. */
     uint32_t flight = t->flight_at_dup != 0 ? t->flight_at_dup : tcb_flight(t);
     if (t->flight_before_at == n->now)
@@ -117,12 +135,9 @@ static void enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
     if (!t->rack_on && t->cc.wants_log)
         sent_note_lost(t, tcb_una_offset(t), tcb_una_offset(t) + u32_min(t->snd_mss, flight),
                        n->now);
-    /* RFC 9937 6: what had been SACKed before this ACK will not be delivered again. */
-    uint64_t sacked = sack_bytes_in(t, tcb_una_offset(t), tcb_nxt_offset(t));
-    uint64_t before = n->acked + sacked > n->delivered ? n->acked + sacked - n->delivered : 0;
-    prr_begin(t, t->sack_ok && before < was ? was - (uint32_t)before : was);
     t->rexmt_now = !t->rack_on;
     t->fast_recoveries++;
+    return begin_prr(t, n);
 }
 
 static void leave_recovery(struct tcb *t, ns_t now)
@@ -253,7 +268,7 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *n)
         leave_recovery(t, n->now);
     bool found = finds_loss(t, n);
     if (t->recovery_mode == RECOVERY_NONE && found)
-        enter_fast_recovery(t, n);
+        delivered = u32_max(delivered, enter_fast_recovery(t, n));
     if (t->recovery_mode != RECOVERY_NONE)
         go_on(t, n, delivered, found);
     tcb_trouble_release(t);

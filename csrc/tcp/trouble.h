@@ -27,7 +27,8 @@ struct tcp_trouble {
 
     /* prr.h */
     uint64_t prr_delivered, prr_out;
-    uint32_t recover_fs; /* 0 = PRR is not at work */
+    uint32_t recover_fs;    /* 0 = PRR is not at work */
+    uint32_t sacked_before; /* bytes, when flight_before was noted */
 
     /* undo.h */
     struct cc_prior prior;

@@ -99,3 +99,19 @@ def test_newreno_is_paced_as_well(peer: Peer):
     assert sent[:3] == [1, 1, 1], "limited transmit twice, and the retransmission"
     assert max(sent) == 1
     assert peer.app.info.ssthresh == 5 * MSS
+
+
+@pytest.mark.rfc("9937-01", "9937-03")
+def test_acks_of_one_instant_are_one(peer: Peer):
+    """Taken in together, they count together: the retransmission does not leave alone, to be waited
+    for by a time-out when it is lost as well."""
+    flight(peer)
+    peer.advance(RTT)
+    blocks = [(edge(6), edge(end)) for end in (7, 8, 9)]
+    acks = [peer.segment(ack=edge(5), sack=[block], window=1 << 20) for block in blocks]
+    peer.sends_together(*acks)
+    sent = numbers(peer.gets_all())
+    info = peer.app.info
+    assert info.ssthresh == 7 * MSS  # of the ten that were out
+    assert sent == [5, 10, 11, 12, 13, 14]  # nine is out, so these make seven
+    assert info.pipe == info.ssthresh
