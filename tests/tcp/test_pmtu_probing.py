@@ -239,3 +239,21 @@ def test_a_probe_lost_with_other_segments_says_nothing(peer: Peer):
     info = peer.app.info
     assert info.fast_recoveries == 1
     assert info.ssthresh < 1 << 31
+
+
+def test_of_a_lost_probe_only_what_was_not_acknowledged_is_lost(peer: Peer):
+    """A peer may acknowledge in the middle of a segment (RFC 9293 3.4); of the probe too."""
+    connected(peer, mtu_probing=2)
+    first = sends(peer, 60_000)
+    at = next(i for i, one in enumerate(first) if size(one) == 1500)
+    una, end = first[at].seq + 100, first[at].end
+    peer.sends(ack=first[at].seq, window=WINDOW)
+    peer.gets_all()
+    peer.advance(0.1)
+    blocks = [(first[at + 1].seq, one.end) for one in first[at + 1 : at + 4]]
+    for block in blocks:
+        peer.sends(ack=una, sack=[block], window=WINDOW)
+    sent = next(one for one in peer.gets_all() if one.seq < end)
+    assert sent.seq == una
+    info = peer.app.info
+    assert (info.lost, info.fast_recoveries) == (end - sent.end, 0)
