@@ -79,7 +79,7 @@ ext: $(VENV)/.ext-test ## rebuild the compiled modules after a change in csrc/ (
 
 # -- for everyone ---------------------------------------------------------------------------------
 
-.PHONY: help demo test model bench docs
+.PHONY: help demo test model paths bench docs
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -91,6 +91,9 @@ test: build ## the whole suite (ARGS="-k name" and the like)
 
 model: build ## the small model of RFC 9293 3.10, deeper than in the suite: minutes (DEPTH=3)
 	@MODEL_DEPTH=$(or $(DEPTH),3) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP tests/tcp/model/test_small_model.py $(ARGS)
+
+paths: $(VENV)/.bench $(VENV)/.ext ## kernel and usertcp over the same impaired path: 20 minutes (ARGS="--json FILE")
+	@$(PY) benchmarks/paths.py $(ARGS)
 
 bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
 	@$(PY) benchmarks/against_kernel.py $(ARGS)

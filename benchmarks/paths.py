@@ -2,10 +2,11 @@
 
     python benchmarks/paths.py --json benchmarks/results/paths.json      (make paths)
 
-A forwarder of ours (bottleneck/forwarder.c) stands between senders and receivers in namespaces of
-their own: rate, queue in bytes, delay and loss, the same for both, with the same seed: which segments
-are lost depends on the seed and their number alone. Only the sender changes; the receiver is the
-kernel's. Kernel and usertcp take turns; several such lanes run beside each other, a seed each.
+A forwarder of ours (bottleneck/forwarder.c) stands between senders and receivers, in namespaces of
+their own: rate, queue in bytes, delay and loss, the same for both, with the same seed: which
+segments are lost depends on the seed and their number alone. Only the sender changes; the receiver
+is the kernel's. Kernel and usertcp take turns; several such lanes run beside each other, a seed
+each. What is not measured (--only) stays in FILE as it was.
 
     paths       goodput of one flow, usertcp / kernel, by congestion control and path
     shares      two flows through one bottleneck: Jain's index (RFC 5166 2.4)
@@ -14,7 +15,6 @@ kernel's. Kernel and usertcp take turns; several such lanes run beside each othe
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from arena import machine
-from bottleneck.flow import BIN
+from bottleneck.flow import BIN, SAMPLE
 from bottleneck.lane import KERNEL, OURS, STACKS, Lane, Link, build
 
 from usertcp import netns
@@ -46,20 +46,19 @@ def _link(mbit: float, rtt_ms: float, queue: float, **loss: Any) -> Link:
 
 
 PATHS: dict[str, tuple[Link, float]] = {
-    "20 Mb/s, 40 ms, queue of 1 BDP": (_link(20, 40, 1), 20.0),
-    "20 Mb/s, 40 ms, queue of 1/4 BDP": (_link(20, 40, 0.25), 20.0),
-    "100 Mb/s, 20 ms, queue of 1/2 BDP": (_link(100, 20, 0.5), 20.0),
-    "50 Mb/s, 20 ms, 1 % lost": (_link(50, 20, 1, loss=0.01), 40.0),
-    "50 Mb/s, 20 ms, every 100th lost": (_link(50, 20, 1, period=100), 20.0),
-    "50 Mb/s, 20 ms, 0.1 % lost": (_link(50, 20, 1, loss=0.001), 60.0),
-    "50 Mb/s, 80 ms, 0.05 % lost": (_link(50, 80, 1, loss=0.0005), 60.0),
+    "20 Mb/s, 40 ms, queue of 1 BDP": (_link(20, 40, 1), 15.0),
+    "20 Mb/s, 80 ms, queue of 1/2 BDP": (_link(20, 80, 0.5), 20.0),
+    "100 Mb/s, 40 ms, queue of 1 BDP": (_link(100, 40, 1), 15.0),
+    "50 Mb/s, 20 ms, every 100th lost": (_link(50, 20, 1, period=100), 12.0),
+    "50 Mb/s, 20 ms, 1 % lost": (_link(50, 20, 1, loss=0.01), 24.0),
+    "50 Mb/s, 20 ms, 0.1 % lost": (_link(50, 20, 1, loss=0.001), 30.0),
+    "50 Mb/s, 80 ms, 0.05 % lost": (_link(50, 80, 1, loss=0.0005), 30.0),
 }
-"""And the seconds of one run: about 200 losses in all are a sampling error of 5 % (0.7 / sqrt(n))."""
+"""And the seconds of one run. Two hundred losses over all pairs are a sampling error of 5 %."""
 SHARED = _link(20, 40, 1)
 SHARES = {
     "cubic: usertcp and kernel": [(OURS, "cubic"), (KERNEL, "cubic")],
     "cubic: kernel and kernel": [(KERNEL, "cubic"), (KERNEL, "cubic")],
-    "cubic: usertcp and usertcp": [(OURS, "cubic"), (OURS, "cubic")],
     "reno: usertcp and kernel": [(OURS, "reno"), (KERNEL, "reno")],
 }
 NEAR = Link(loss=0.01)
@@ -102,7 +101,7 @@ def _alone(lane: Lane, link: Link, seed: int, sender: tuple[str, str], seconds: 
     (flow,) = outcome["flows"]
     begin = flow["first"] + round(min(WARM, seconds / 4) * 1e9 / BIN)
     forth = outcome["forwarder"]["forth"]
-    settled = [s for s in flow["samples"][round(WARM / 0.05) :]] or flow["samples"]
+    settled = flow["samples"][round(WARM / SAMPLE) :] or flow["samples"]
     return {
         "goodput": _rate(flow, begin, flow["first"] + round(seconds * 1e9 / BIN) - 1),
         "cwnd": statistics.mean(s[0] for s in settled),
@@ -174,7 +173,9 @@ def share_row(lanes: Lanes, name: str, options: argparse.Namespace) -> dict[str,
         outcome = lane.run(SHARED, seed, senders, seconds)
         _check(outcome)
         begin = max(flow["first"] for flow in outcome["flows"])
-        rates = [_rate(flow, begin, begin + round(seconds * 1e9 / BIN) - 5) for flow in outcome["flows"]]
+        rates = [
+            _rate(flow, begin, begin + round(seconds * 1e9 / BIN) - 5) for flow in outcome["flows"]
+        ]
         jain = sum(rates) ** 2 / (2 * sum(rate**2 for rate in rates))
         return jain, rates if seed % 2 else rates[::-1]
 
@@ -231,34 +232,47 @@ def _print_path(row: dict[str, Any]) -> None:
     )
 
 
+def _print_share(row: dict[str, Any]) -> None:
+    print(
+        f"{row['share']:36}Jain {row['jain']:.3f} ({row['jain_min']:.3f}-{row['jain_max']:.3f})  "
+        f"{row['first']} and {row['second']} Mb/s",
+        flush=True,
+    )
+
+
+def _print_near(rows: dict[str, Any]) -> None:
+    for name, row in rows.items():
+        print(
+            f"near, 1 % lost: {name:20}{row['mbit']:8.1f} Mb/s  ratio {row['ratio']:.2f} "
+            f"({row['ratio_min']:.2f}-{row['ratio_max']:.2f})"
+        )
+
+
 def main() -> int:
     options = _arguments()
     wanted = options.only or ("paths", "shares", "near")
     facts = machine.facts()
     netns.enter_private_namespace()
-    document: dict[str, Any] = {"machine": facts, "paths": [], "shares": [], "near": {}}
+    document: dict[str, Any] = {"paths": [], "shares": [], "near": {}}
+    if options.json and options.json.exists():
+        document |= json.loads(options.json.read_text())
+    document |= {"machine": facts} | {name: [] for name in wanted if name != "near"}
     with tempfile.TemporaryDirectory() as directory, ExitStack() as exits:
         program = build(directory)
         lanes = Lanes(program, options.lanes, exits)
         if "paths" in wanted:
             for name in PATHS:
-                for control in options.controls:
-                    if options.match in name:
-                        document["paths"].append(path_row(lanes, name, control, options))
-                        _print_path(document["paths"][-1])
+                for control in options.controls if options.match in name else ():
+                    document["paths"].append(path_row(lanes, name, control, options))
+                    _print_path(document["paths"][-1])
         if "shares" in wanted:
             for name in SHARES:
                 if options.match in name:
-                    row = share_row(lanes, name, options)
-                    document["shares"].append(row)
-                    print(f"{name:36} Jain {row['jain']:.3f} ({row['jain_min']:.3f}-"
-                          f"{row['jain_max']:.3f}) {row['first']} {row['second']} Mb/s",
-                          flush=True)  # fmt: skip
+                    document["shares"].append(share_row(lanes, name, options))
+                    _print_share(document["shares"][-1])
         if "near" in wanted:
             document["near"] = near_row(Lane(program, exits), options)
-            for name, row in document["near"].items():
-                print(f"near, 1 % lost: {name:20} {row['mbit']:8.1f} Mb/s  ratio {row['ratio']:.2f} "
-                      f"({row['ratio_min']:.2f}-{row['ratio_max']:.2f})", flush=True)  # fmt: skip
+            _print_near(document["near"])
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(document, indent=1) + "\n")

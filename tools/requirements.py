@@ -1,7 +1,8 @@
 """Gathers what the code and the tests say about the requirements into docs/conformance.md.
 
-Reads docs/requirements.tsv, the `@pytest.mark.rfc(...)` marks of the tests and the `DEVIATES`
-comments of the engine. `--check` only says whether the page is current.
+Reads docs/requirements.tsv, the `@pytest.mark.rfc(...)` marks of the tests, the `DEVIATES` comments
+of the engine and the lists of packetdrill scripts. Writes the counts between `<!-- conformance -->`
+and its end in README.md too. `--check` only says whether both are current.
 """
 
 import ast
@@ -13,6 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/conformance.md"
+README = ROOT / "README.md"
+SCRIPTS = ROOT / "tests/conformance/packetdrill"
+FAMILIES = ("v4", "v6")
 
 
 def requirements() -> list[dict[str, str]]:
@@ -64,17 +68,50 @@ def excused(deviating: list[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def page() -> str:
-    rows, cited, deviating = requirements(), citations(), deviations()
-    excuses = excused(deviating)
+def counts() -> dict[str, tuple[int, int, int]]:
+    """By level: requirements, those that tests cite, those deviated from and not cited."""
+    rows, cited, excuses = requirements(), citations(), excused(deviations())
     levels = Counter(row["level"].split()[0] for row in rows)
     covered = Counter(row["level"].split()[0] for row in rows if row["id"] in cited)
     deviate = Counter(
         row["level"].split()[0] for row in rows if row["id"] in excuses and row["id"] not in cited
     )
+    return {name: (levels[name], covered[name], deviate[name]) for name in sorted(levels)}
+
+
+def _lines(name: str) -> list[str]:
+    found = (SCRIPTS / name).read_text().splitlines()
+    return [line for line in found if line and not line.startswith("#")]
+
+
+def scripts() -> tuple[int, dict[str, int], list[tuple[str, str, str]]]:
+    """How many portable scripts there are, how many pass by family, and (script, over, why not)."""
+    portable = {line.split()[1] for line in _lines("portable.txt")}
+    failing = []
+    for line in _lines("expected.txt"):
+        name, families, why = (part.strip() for part in line.split("|", 2))
+        if name in portable:
+            failing.append((name, families, why))
+    passing = {
+        family: len(portable) - sum(families in (family, "both") for _, families, _ in failing)
+        for family in FAMILIES
+    }
+    return len(portable), passing, failing
+
+
+def page() -> str:
+    rows, cited, deviating = requirements(), citations(), deviations()
+    excuses = excused(deviating)
     out = ["# Conformance", "", "Made by `tools/requirements.py`; do not edit.", ""]
     out += ["| level | requirements | cited by tests | deviated from |", "|---|---|---|---|"]
-    out += [f"| {n} | {levels[n]} | {covered[n]} | {deviate[n]} |" for n in sorted(levels)]
+    out += [f"| {n} | {a} | {b} | {c} |" for n, (a, b, c) in counts().items()]
+    total, passing, failing = scripts()
+    out += ["", "## Other people's scripts", ""]
+    out += [f"google/packetdrill has {total} scripts of TCP that do not depend on Linux's inside. "]
+    out[-1] += f"{passing['v4']} pass over IPv4 and {passing['v6']} over IPv6"
+    out[-1] += ", as run by `make packetdrill`. The others:"
+    out += ["", "| script | over | why |", "|---|---|---|"]
+    out += [f"| {name} | {families} | {why.replace('|', '/')} |" for name, families, why in failing]
     out += ["", "## Deviations", "", "| where | what and why |", "|---|---|"]
     out += [f"| {path} | {text.replace('|', '/')} |" for path, text in deviating]
     out += ["", "## Requirements", "", "| id | level | requirement | tests |", "|---|---|---|---|"]
@@ -87,14 +124,34 @@ def page() -> str:
     return "\n".join(out) + "\n"
 
 
+_BEGIN, _END = "<!-- conformance -->", "<!-- end of conformance -->"
+
+
+def readme() -> str:
+    """README.md with today's counts."""
+    found = counts()
+    must, should = found["MUST"], found["SHOULD"]
+    total, passing, _ = scripts()
+    said = (
+        f"Of {must[0]} requirements at the level of MUST, tests cite {must[1]}, and {must[2]} are "
+        f"deviated from with a written\nreason; of {should[0]} at SHOULD, {should[1]} and "
+        f"{should[2]}. [Row by row](docs/conformance.md).\n"
+        f"Of google/packetdrill's {total} portable scripts of TCP, {passing['v4']} pass over IPv4 "
+        f"and {passing['v6']} over IPv6; why the others do not\nstands there too."
+    )
+    old = README.read_text()
+    head, _, rest = old.partition(_BEGIN)
+    _, _, tail = rest.partition(_END)
+    return f"{head}{_BEGIN}\n\n{said}\n\n{_END}{tail}"
+
+
 def main() -> int:
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text() != text:
-            print(f"{PAGE.relative_to(ROOT)} is not current: run tools/requirements.py")
+    for path, text in ((PAGE, page()), (README, readme())):
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            print(f"{path.relative_to(ROOT)} is not current: run tools/requirements.py")
             return 1
-        return 0
-    PAGE.write_text(text)
     return 0
 
 

@@ -174,6 +174,7 @@ class Lane:
         seed: int,
         senders: list[tuple[str, str]],
         seconds: float,
+        *,
         receiver: str = KERNEL,
         capture: str | None = None,
     ) -> dict[str, Any]:

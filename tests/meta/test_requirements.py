@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +50,8 @@ def test_marks_cite_the_list(path: Path):
 
 def test_some_test_cites_a_requirement():
     assert sum(1 for path in TESTS for _ in cited(path)) > 0
+
+
+def test_the_readme_has_today_s_counts():
+    tool = runpy.run_path(str(ROOT / "tools/requirements.py"), run_name="__meta__")
+    assert tool["readme"]() == (ROOT / "README.md").read_text(), "run tools/requirements.py"

@@ -102,7 +102,7 @@ static void door_take_flag(const char *name, const char *value)
     else if (strcmp(name, "strict") == 0)
         door.strict = true;
     else if (strcmp(name, "segments") == 0)
-        door.no_offload = true;
+        door.splits = true;
     else if (strcmp(name, "isn") == 0) {
         door.config.fixed_isn = 2;
         door.config.fixed_isn_value = (uint32_t)strtoul(value, NULL, 0);
@@ -139,7 +139,7 @@ ut_stack *door_stack(void)
         return door.stack;
     }
     int error;
-    ut_link_options link = {.mtu = door.mtu, .buffer = DOOR_LINK_BUFFER, .offload = !door.no_offload};
+    ut_link_options link = {.mtu = door.mtu, .buffer = DOOR_LINK_BUFFER, .offload = true};
     door.config.seed[0] = 1;
     door.config.max_connections = 256;
     door.config.max_time_wait = 64;
@@ -292,7 +292,7 @@ void packetdrill_interface_init(const char *flags, struct door_table *table)
     door.main = pthread_self();
     door.now = door.begun = DOOR_EPOCH;
     door.mtu = 1500;
-    door.strict = door.no_offload = false;
+    door.strict = door.splits = false;
     door.has_local[0] = door.has_local[1] = false;
     packets_drop_all();
     door_take_flags(flags);

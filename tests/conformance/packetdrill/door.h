@@ -122,7 +122,7 @@ struct door {
     ut_config config; /* as the flags say */
     uint32_t mtu;
     bool strict;     /* packets that nobody asked for are an error */
-    bool no_offload; /* the engine segments, as on a link that cannot */
+    bool splits;     /* super-segments are segmented below the engine, as by a host with "gso off" */
     uint8_t local[2][16]; /* our address of IPv4 and IPv6 */
     bool has_local[2];
     struct packet *first, **last;

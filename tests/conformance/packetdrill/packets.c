@@ -51,22 +51,89 @@ static void packets_check(const struct packet *p, const ut_offload *marks)
         door_fail("flags %#x together", seg.flags);
 }
 
+static struct packet *packets_new(uint32_t len)
+{
+    struct packet *p = malloc(sizeof *p + len);
+    if (p == NULL)
+        door_fail("out of memory");
+    *p = (struct packet){.at = door.now, .len = len};
+    return p;
+}
+
+static void packets_queue(struct packet *p)
+{
+    *door.last = p;
+    door.last = &p->next;
+}
+
+static void packets_put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+/* Headers and sums of the segment at `offset` of what `whole` carries. */
+static void packets_finish(struct packet *p, const struct ip_hdr *ip, uint32_t offset, bool is_last)
+{
+    bool is_v4 = ip->version == 4;
+    uint32_t ip_len = is_v4 ? (p->bytes[0] & 15u) * 4u : 40, tcp_len = p->len - ip_len;
+    uint8_t *tcp = p->bytes + ip_len;
+    if (is_v4) {
+        packets_put16(p->bytes + 2, (uint16_t)p->len);
+        packets_put16(p->bytes + 10, 0);
+        packets_put16(p->bytes + 10, (uint16_t)~checksum_fold(checksum_add(p->bytes, ip_len, 0)));
+    } else {
+        packets_put16(p->bytes + 4, (uint16_t)tcp_len);
+    }
+    uint32_t seq = ((uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7]);
+    packets_put16(tcp + 4, (uint16_t)((seq + offset) >> 16));
+    packets_put16(tcp + 6, (uint16_t)(seq + offset));
+    if (!is_last)
+        tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+    if (offset > 0)
+        tcp[13] &= (uint8_t)~TCP_CWR;
+    packets_put16(tcp + 16, 0);
+    uint32_t sum = checksum_pseudo(&ip->src, &ip->dst, IP_PROTO_TCP, tcp_len);
+    packets_put16(tcp + 16, (uint16_t)~checksum_fold(checksum_add(tcp, tcp_len, sum)));
+}
+
+/* What happens below TCP where the device segments not: the same as in a device that does. */
+static void packets_split(const struct packet *whole, const ut_offload *marks)
+{
+    struct ip_hdr ip;
+    if (whole->bytes[0] >> 4 == 4)
+        (void)ipv4_parse(whole->bytes, whole->len, &ip);
+    else
+        (void)ipv6_parse(whole->bytes, whole->len, &ip);
+    uint32_t head = marks->header_len, len = whole->len - head, size = marks->gso_size;
+    for (uint32_t at = 0; at < len; at += size) {
+        uint32_t n = u32_min(size, len - at);
+        struct packet *p = packets_new(head + n);
+        memcpy(p->bytes, whole->bytes, head);
+        memcpy(p->bytes + head, whole->bytes + head + at, n);
+        packets_finish(p, &ip, at, at + n == len);
+        packets_check(p, &(ut_offload){0});
+        packets_queue(p);
+    }
+}
+
 void packets_collect(void)
 {
     static uint8_t bytes[DOOR_PACKET_MAX];
     ut_offload marks;
     int64_t len;
     while ((len = ut_memory_read(door.link, bytes, sizeof bytes, &marks)) > 0) {
-        struct packet *p = malloc(sizeof *p + (size_t)len);
-        if (p == NULL)
-            door_fail("out of memory");
-        *p = (struct packet){.at = door.now, .len = (uint32_t)len};
+        struct packet *p = packets_new((uint32_t)len);
         memcpy(p->bytes, bytes, (size_t)len);
         packets_complete(p, &marks);
         packets_check(p, &marks);
-        *door.last = p;
-        door.last = &p->next;
         door.packets_out++;
+        if (!door.splits || marks.gso == 0) {
+            packets_queue(p);
+            continue;
+        }
+        packets_split(p, &marks);
+        free(p);
     }
 }
 
