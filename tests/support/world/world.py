@@ -1,0 +1,357 @@
+"""Builds what a seed draws, runs it, judges it at every step and at the end."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import usertcp
+from support.transfer import Transfer
+from support.world.application import Application
+from support.world.draws import Draws
+from support.world.faults import ALL_SUCCEED, IS_TEST_BUILD, Faults, calm_link, fail_after, link
+from support.world.intruders import Habits, OffPath, Vandal
+from usertcp._binding import ffi, lib
+from usertcp.testing import SECOND, EngineError, Impairment, Simulator
+from usertcp.testing._engine import START, Connection
+from usertcp.testing.impair import Pipe
+from usertcp.testing.simulator import SimHost
+
+# A stack's options; the first value is the ordinary one. A new option is one line.
+OPTIONS: dict[str, tuple[Any, ...]] = {
+    "profile": ("linux", "linux", "rfc"),
+    "congestion": usertcp.congestion_controls(),
+    "rcv_buffer": (1 << 20, 4096, 16384, 65536),
+    "snd_buffer": (1 << 20, 4096, 16384, 65536),
+    "use_sack": (True, True, True, False),
+    "use_rack": (True, True, True, False),
+    "use_timestamps": (True, True, False),
+    "use_window_scale": (True, True, True, False),
+    "ecn": (2, 1, 0),
+    "nodelay": (True, False),
+    "mtu_probing": (1, 1, 0, 2),
+    "quick_acks": (16, 0),
+    "rto_max": (10.0, 2.0, 120.0),
+    "rto_min": (0.2, 0.2, 0.01, 1.0),
+    "delack": (0.04, 0.2),
+}
+PATIENT = {"user_timeout": 200_000.0, "connect_timeout": 200_000.0, "orphan_timeout": 20_000.0}
+MORTAL = {"user_timeout": 60.0, "connect_timeout": 60.0, "orphan_timeout": 60.0}
+KEEPALIVE = 15.0  # seconds until a silent peer is given up
+MSL = 1.0
+ENDINGS = frozenset(("RESET", "TIMED_OUT", "REFUSED", "NET_UNREACHABLE", "HOST_UNREACHABLE"))
+
+
+class WorldError(AssertionError):
+    """Something does not hold."""
+
+
+@dataclass
+class Result:
+    """What a world came to; the same for the same seed."""
+
+    packets: int
+    late: float
+    """The part of its bound that it took once faults had stopped."""
+    digest: str
+    """Of all that was sent, and when."""
+
+
+class World:
+    """One seed's. `without`: names of what is left out of it."""
+
+    def __init__(self, seed: int, without: frozenset[str] = frozenset()) -> None:
+        self.draws = Draws(seed, without)
+        self.sim = Simulator(seed)
+        self.pipes: list[Pipe | Vandal] = []
+        self.flows: list[Transfer[Application]] = []
+        self.closed_at = 0  # by all programs
+        self.changed = self.mortal = False
+        rng = self.draws.rng("world")
+        self.faults_end = self.sim.now + round(rng.choice((1, 5, 30, 120)) * SECOND)
+        self.version = 6 if self.draws.feature("ipv6", 0.2) else 4
+        # Who keeps no state needs the handshake's ACK first, and once: so the network is, then.
+        self.is_tidy = self.draws.feature("cookies", 0.05) is not None
+        self.habits: dict[str, tuple[random.Random, Habits]] = {}
+        if not self.is_tidy:
+            self._draw_vandals()
+        third = self.draws.feature("third stack", 0.15) is not None
+        self.hosts = [self._host(name) for name in ("a", "b", "c")[: 2 + third]]
+        self._join()
+        self._draw_flows()
+        if not self.is_tidy:
+            self._draw_faults()
+        if (own := self.draws.feature("off-path", 0.3)) is not None:
+            OffPath(self.flows, own)
+        self.sim.after_event = self._after_event
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def _draw_vandals(self) -> None:
+        """Habits of each direction's, before the hosts: who meets one must be able to give up."""
+        for name in ("a>b", "b>a"):
+            habits, rng = Habits(), None
+            for kind in ("window", "replay", "split", "merge", "payload"):
+                chance = 0.02 if kind == "payload" else 0.07
+                if (own := self.draws.feature(f"{name} {kind}", chance)) is not None:
+                    setattr(habits, kind, own.choice((0.01, 0.1, 0.5)))
+                    rng = rng or own
+            if (own := self.draws.feature(f"{name} strip", 0.05)) is not None:
+                kinds = ("mss", "wscale", "sack_permitted", "timestamps")
+                habits.strips = frozenset(own.sample(kinds, own.choice((1, 1, 4))))
+                rng, self.mortal = rng or own, True
+            self.changed |= habits.payload > 0
+            if rng is not None:
+                self.habits[name] = rng, habits
+
+    def _host(self, name: str) -> SimHost:
+        number = ord(name) - ord("a") + 1
+        config = {"rto_max": 10.0} | self.draws.options(name, OPTIONS)
+        mtus = {"mtu": (1500, 1500, 576 if self.version == 4 else 1280, 9000)}
+        config |= self.draws.options(name, mtus)
+        config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": 2 if self.is_tidy else 0}
+        config |= (MORTAL if self.mortal else PATIENT)
+        if (rng := self.draws.feature(f"{name} isn", 0.25)) is not None:
+            config["fixed_isn"] = 0xFFFFFFF0 + rng.randrange(16)
+        if (rng := self.draws.feature(f"{name} clock at its wrap", 0.25)) is not None:
+            left_ms = rng.choice((1, 100, 3000))
+            config["fixed_ts_offset"] = (2**32 - left_ms - START // 1_000_000) % 2**32
+        if (rng := self.draws.feature(f"{name} memory limit", 0.05)) is not None:
+            config["memory_limit"] = 12 << 20
+        seed = self.draws.rng(f"{name} seed").getrandbits(64)
+        addresses = f"10.0.0.{number}/24" if self.version == 4 else f"fd00::{number}/64"
+        return self.sim.host(addresses, name=name, seed=seed, **config)
+
+    def _join(self) -> None:
+        self.names = []
+        for i, a in enumerate(self.hosts):
+            for b in self.hosts[i + 1 :]:
+                names = (f"{a.name}>{b.name}", f"{b.name}>{a.name}")
+                forth, back = (link(self.draws, name, tidy=self.is_tidy) for name in names)
+                self.sim.join(a, b, forth, back)
+                self._put_in(a, b, names[0])
+                self._put_in(b, a, names[1])
+
+    def _put_in(self, source: SimHost, target: SimHost, name: str) -> None:
+        address = target.engine.addresses[0].ip.packed
+        pipe = source.pipes[address][0]
+        pipe.rng = self.draws.rng(f"{name} fates")
+        found: Any = pipe
+        if name in self.habits:
+            found = Vandal(pipe, *self.habits[name])
+            source.pipes[address] = (found, target)
+        self.names.append(name)
+        self.pipes.append(found)
+
+    def _draw_flows(self) -> None:
+        for number, chance in enumerate((1.0, 0.3, 0.3)):
+            name = f"flow {number}"
+            if number == 0 or self.draws.feature(name, chance) is not None:
+                rng = self.draws.rng(f"{name} ends")
+                client, server = rng.sample(self.hosts, 2)
+                self._flow(name, client, server, 7 + number)
+        for flow in self.flows:
+            ends = (flow.client, flow.server)
+            for one in ends:
+                one.keepalive = self.mortal or any(is_rude(end) for end in ends)
+            flow.prefix = not self.changed
+
+    def _flow(self, name: str, client: SimHost, server: SimHost, port: int) -> None:
+        ends = [self._application(f"{name} {one}", host) for one, host in
+                (("client", client), ("server", server))]  # fmt: skip
+        if self.draws.feature(f"{name} polite", 0.2) is not None:
+            ends[1].polite = True
+        self.flows.append(Transfer(self.sim, ends[0], ends[1], port=port))
+
+    def _application(self, name: str, host: SimHost) -> Application:
+        draws = self.draws
+        rng = draws.rng(name)
+        text = rng.randbytes(rng.choice((0, 1, 1000, 20_000, 60_000, 300_000)))
+        made = Application(host, random.Random(rng.getrandbits(64)), text)
+        if (own := draws.feature(f"{name} slow", 0.2)) is not None:
+            made.slow = own.choice((0.002, 0.1))
+        if (own := draws.feature(f"{name} idle", 0.2)) is not None:
+            made.idle = own.choice((0.01, 0.3, 3.0))
+        made.late = draws.feature(f"{name} late", 0.1) is not None
+        if (own := draws.feature(f"{name} restless", 0.15)) is not None:
+            made.restless = own
+            host.engine.may_fragment = True  # by mtu_discover
+        for what, chance in (("aborts", 0.05), ("closes", 0.05)):
+            if (own := draws.feature(f"{name} {what}", chance)) is not None:
+                setattr(made, f"{what}_after", own.choice((0, 1, 5000, 30_000)))
+        return made
+
+    def _draw_faults(self) -> None:
+        faults = Faults(self.sim, self.draws, self.faults_end)
+        for name, pipe in zip(self.names, self.pipes, strict=True):
+            faults.pipe(name, pipe, self.version)  # type: ignore[arg-type]
+        for host in self.hosts:
+            faults.host(host)
+        faults.clock()
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def run(self) -> Result:
+        """To its end. WorldError, OracleError or EngineError when something does not hold."""
+        sim = self.sim
+        with sim:
+            over = self._go(self.faults_end)
+            begun = sim.now
+            self._calm_down()
+            end = begun + round(self.bound() * SECOND)
+            if not (over or self._go(end)):
+                raise WorldError(f"not over {self.bound():.0f} s after faults ended{self._state()}")
+            late = max(0, self.closed_at - begun) / SECOND / self.bound()
+            # What is still on its way may yet lead to something; records of TIME-WAIT end late.
+            sim.run(sim.now + round(3 * MSL * SECOND))
+            sim.run(end, stop=lambda: not any(map(self._in_use, self.hosts)))
+            self._judge()
+            return Result(sim.packets, late, sim.digest.hexdigest())
+
+    def _go(self, until: int) -> bool:
+        self._step()
+        while self.sim.step(until):
+            self._step()
+            if self._is_over():
+                return True
+        return self._is_over()
+
+    def _calm_down(self) -> None:
+        for host in self.hosts:
+            host.stalled_until = self.sim.now
+            if IS_TEST_BUILD:
+                fail_after(host.engine, ALL_SUCCEED)
+        for pipe in self.pipes:
+            pipe.impairment = calm_link(pipe.impairment)
+            if isinstance(pipe, Vandal):
+                pipe.calm = True
+        for one in self._programs():
+            one.calm = True
+
+    def bound(self) -> float:
+        """Seconds within which all is over once nothing disturbs any more.
+
+        A timer that has backed off runs for RTO_max at most, and a connection may need six of them in
+        turn: SYN, SYN,ACK, data or a window probe, FIN, each side's. From then on each segment of
+        the smallest MSS takes no more than a round trip, a delayed ACK and a least RTO; and all
+        bytes the time that the slowest link takes four times over. What is left are TIME-WAIT, a
+        keep-alive's patience, and for the mortal their user timeouts, one after the other.
+        """
+        links = [pipe.impairment for pipe in self.pipes]
+        rto_max = max(host.engine.config.rto_max or 120.0 for host in self.hosts)
+        rto_min = max(1.0, *(host.engine.config.rto_min or 0.2 for host in self.hosts))
+        total = sum(len(one.text) for one in self._programs())
+        segments = total / 500 + 20 * len(self.flows)
+        rate = min([im.rate for im in links if im.rate] or [1e9])
+        trip = 2 * max(im.delay for im in links)
+        bound = 6 * rto_max + segments * (trip + 0.2 + rto_min) + 4 * total * 8 / rate
+        return bound + 4 * MSL + KEEPALIVE + (240.0 if self.mortal else 0.0)
+
+    def _step(self) -> None:
+        for flow in self.flows:
+            one = flow.client
+            if one.connection is None and not one.closed and not one.host.is_stalled:
+                self._connect(flow)
+            if flow.server.connection is None and flow.server.host.is_stalled:
+                continue
+            flow.step()
+            if flow.server.connection is not None and (stray := flow.listener.accept()) is not None:
+                self._stray(flow, stray)
+
+    def _stray(self, flow: Transfer[Application], stray: Connection) -> None:
+        """A SYN on its way when the server gave up opens a connection again: to be closed again."""
+        if not (flow.client.keepalive or any("replay" in name for name in self.draws.present)):
+            raise WorldError(f"port {flow.port}: a second connection")
+        stray.close()
+
+    def _connect(self, flow: Transfer[Application]) -> None:
+        try:
+            flow.connect()
+        except EngineError as exc:
+            if exc.name != "NO_MEMORY":
+                raise
+            self.sim.call_at(self.sim.now + SECOND // 20, lambda: None)
+
+    def _after_event(self, host: SimHost) -> None:
+        for flow in self.flows:
+            flow.check_cwnd(host)
+        if IS_TEST_BUILD:
+            fault = lib.wb_stack_fault(host.engine.raw._stack)
+            if fault != ffi.NULL:
+                raise WorldError(f"{host.name}: {ffi.string(fault).decode()}")
+
+    def _programs(self) -> list[Application]:
+        return [one for flow in self.flows for one in (flow.client, flow.server)]
+
+    def _is_over(self) -> bool:
+        if not all(one.closed or self._never_came(one) for one in self._programs()):
+            return False
+        self.closed_at = self.closed_at or self.sim.now
+        return not any(
+            row.remote[1] for host in self.hosts for row in host.engine.raw.list_info()
+        )
+
+    def _never_came(self, one: Application) -> bool:
+        """A server whose client has given up before it was there."""
+        flow = next(flow for flow in self.flows if one in (flow.client, flow.server))
+        client = flow.client
+        gave_up = client.closed and (client.error is not None or client.failed)
+        return one is flow.server and one.connection is None and gave_up
+
+    # -- judging ----------------------------------------------------------------------------------
+
+    def _state(self) -> str:
+        rows = [
+            f"\n  {host.name}: {row.state} {row.local[1]}-{row.remote[1]} queued {row.snd_queued}"
+            f" flight {row.flight_size} window {row.snd_wnd} backoff {row.backoff}"
+            f" unread {row.rcv_readable} beyond gaps {row.rcv_out_of_order}"
+            for host in self.hosts
+            for row in host.engine.raw.list_info()
+            if row.remote[1]
+        ]
+        ends = [
+            f"\n  port {flow.port}: client sent {flow.client.sent} got {len(flow.client.got)}"
+            f" {flow.client.error} {flow.client.closed}, server sent {flow.server.sent}"
+            f" got {len(flow.server.got)} {flow.server.error} {flow.server.closed}"
+            for flow in self.flows
+        ]
+        return "".join(ends + rows)
+
+    def _judge(self) -> None:
+        for flow in self.flows:
+            self._judge_flow(flow)
+        for host in self.hosts:
+            if host.engine.unfinished:
+                raise WorldError(f"{host.name}: something is unfinished")
+            if left := self._in_use(host):
+                raise WorldError(f"{host.name}: {left} objects are still in use")
+
+    def _in_use(self, host: SimHost) -> int:
+        """Of the objects of its pools; 0 where the build does not tell."""
+        return lib.wb_stack_in_use(host.engine.raw._stack) if IS_TEST_BUILD else 0
+
+    def _judge_flow(self, flow: Transfer[Application]) -> None:
+        ends = (flow.client, flow.server)
+        rude = flow.client.keepalive
+        for one, other in (ends, ends[::-1]):
+            if one.error is not None and not (rude or self.mortal):
+                raise WorldError(f"port {flow.port}: {one.error}{self._state()}")
+            if one.error not in (None, *ENDINGS):
+                raise WorldError(f"port {flow.port}: {one.error}{self._state()}")
+            if one.error is None and one.ended and not one.failed and self.changed is False:
+                whole = one.got == other.text[: other.sent]
+                if not whole or (other.error is None and not other.failed and other.shut is False):
+                    raise WorldError(f"port {flow.port}: an end without all{self._state()}")
+            if not rude and not self.mortal and not self.changed and one.got != other.text:
+                raise WorldError(f"port {flow.port}: not all came out{self._state()}")
+
+
+def is_rude(one: Application) -> bool:
+    return one.aborts_after is not None or one.closes_after is not None
+
+
+def run(seed: int, without: frozenset[str] = frozenset()) -> Result:
+    """One world."""
+    return World(seed, without).run()
+
+
+__all__ = ["Impairment", "Result", "World", "WorldError", "run"]
