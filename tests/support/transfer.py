@@ -35,6 +35,7 @@ class Program:
     error: str | None = None
     snd_nxt: int = 0
     probes: int = 0
+    probed: int = 0  # bytes of probes since no more than cwnd was in flight
     checked: int = 0
     _reads_at: int = 0
 
@@ -182,15 +183,18 @@ class Transfer(Generic[Either]):
 
 
 def check_cwnd(one: Program, info: Any) -> None:
+    """RFC 8985 7.3: a tail loss probe does not ask cwnd, and may be more than it allows. That lasts
+    until what is in flight is within cwnd again: over a time-out that is undone, a second one may
+    have followed."""
     before, one.snd_nxt = one.snd_nxt, info.snd_nxt
     sent = (info.snd_nxt - before) % 2**32
     probed, one.probes = info.tlp_probes - one.probes, info.tlp_probes
-    if probed and sent <= info.snd_mss:
-        return  # RFC 8985 7.3: cwnd is not asked, and may be less than what is in flight
+    one.probed += probed * info.snd_mss
     if 1 < sent < 2**31 and info.state != State.SYN_SENT:  # 1: a probe, or a FIN
-        # RFC 8985 7.3: a tail loss probe may be one segment too many.
-        probe = info.snd_mss if info.tlp_probes else 0
-        allowed = max(info.cwnd, sent if sent <= info.snd_mss else 0) + probe + 1  # the FIN
-        assert info.pipe <= allowed, (
-            f"more in flight than cwnd: sent {sent}, pipe {info.pipe}, cwnd {info.cwnd}"
-        )
+        allowed = max(info.cwnd, sent if sent <= info.snd_mss else 0) + one.probed + 1  # the FIN
+        if not (probed and sent <= info.snd_mss):
+            assert info.pipe <= allowed, (
+                f"more in flight than cwnd: sent {sent}, pipe {info.pipe}, cwnd {info.cwnd}"
+            )
+    if info.pipe <= info.cwnd:
+        one.probed = 0

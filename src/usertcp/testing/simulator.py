@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from usertcp.testing._engine import SECOND, START, Emitted, EngineHarness
@@ -145,12 +146,13 @@ class Simulator:
             return
         pipe, target = entry
         for at, data in pipe.offer(one.data, self.now):
-            self.call_at(at, lambda data=data: self._arrive(target, data))  # type: ignore[misc]
+            known = packet if data is one.data else None
+            self.call_at(at, partial(self._arrive, target, data, known))
         for at, data in pipe.take_reports():
-            self.call_at(at, lambda data=data: self._arrive(host, data))  # type: ignore[misc]
+            self.call_at(at, partial(self._arrive, host, data))
 
-    def _arrive(self, target: SimHost, data: bytes) -> None:
-        packet = _decoded(data)
+    def _arrive(self, target: SimHost, data: bytes, packet: Packet | None = None) -> None:
+        packet = packet or _decoded(data)
         if packet is not None and isinstance(packet.body, Segment):
             body = packet.body
             there = (packet.src.packed, body.sport, packet.dst.packed, body.dport)

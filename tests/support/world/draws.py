@@ -20,6 +20,10 @@ class Draws:
         """Numbers for what is always there."""
         return random.Random(f"{self.seed}/{name}")
 
+    def happens(self, name: str, probability: float) -> bool:
+        """Of the world itself: it stays when the feature of that name is left out."""
+        return self.rng(name).random() < probability
+
     def feature(self, name: str, probability: float) -> random.Random | None:
         """Its numbers if it is there, else None."""
         rng = self.rng(name)

@@ -50,7 +50,7 @@ def calm_link(im: Impairment) -> Impairment:
 
 
 class Faults:
-    """Those that come and go. `end` heals everything."""
+    """Those that come and go; none begins at `until` or later, which may be set to now."""
 
     def __init__(self, sim: Simulator, draws: Draws, until: int) -> None:
         self.sim, self.draws, self.until = sim, draws, until
@@ -75,44 +75,42 @@ class Faults:
 
     def _for_a_while(self, pipe: Pipe, at: int, lasts: int, change: dict[str, Any]) -> None:
         def begin() -> None:
-            if self.sim.now >= self.until:
-                return
             before = {name: getattr(pipe.impairment, name) for name in change}
             pipe.impairment = replace(pipe.impairment, **change)
-            self.sim.call_at(min(at + lasts, self.until), lambda: restore(before))
+            self._at(at + lasts, lambda: restore(before))
 
         def restore(before: dict[str, Any]) -> None:
-            if self.sim.now < self.until:
-                pipe.impairment = replace(pipe.impairment, **before)
+            pipe.impairment = replace(pipe.impairment, **before)
 
-        self.sim.call_at(at, begin)
+        self._at(at, begin)
 
     def host(self, host: SimHost) -> None:
         """Its process stands still now and then; its memory runs out."""
         if (rng := self.draws.feature(f"{host.name} stall", 0.15)) is not None:
             for _ in range(rng.choice((1, 3, 10))):
                 lasts = round(rng.choice((0.01, 0.3, 3.0)) * SECOND)
-                self.sim.call_at(
-                    self._when(rng), lambda lasts=lasts: self._stall(host, lasts)  # type: ignore[misc]
-                )  # fmt: skip
+                self._at(self._when(rng), lambda lasts=lasts: self._stall(host, lasts))  # type: ignore[misc]
         if (rng := self.draws.feature(f"{host.name} memory", 0.2)) is None or not IS_TEST_BUILD:
             return
         for _ in range(rng.choice((1, 3, 20))):
             at, count = self._when(rng), rng.choice((0, 0, 1, 3, 10))
             lasts = round(rng.choice((0.001, 0.1, 2.0)) * SECOND)
-            self.sim.call_at(at, lambda n=count: fail_after(host.engine, n))  # type: ignore[misc]
-            self.sim.call_at(at + lasts, lambda: fail_after(host.engine, ALL_SUCCEED))
+            self._at(at, lambda n=count: fail_after(host.engine, n))  # type: ignore[misc]
+            self._at(at + lasts, lambda: fail_after(host.engine, ALL_SUCCEED))
+
+    def _at(self, at: int, function: Callable[[], None]) -> None:
+        """Then, unless faults are over."""
+        self.sim.call_at(at, lambda: function() if self.sim.now < self.until else None)
 
     def _stall(self, host: SimHost, lasts: int) -> None:
-        if self.sim.now < self.until:
-            host.stall(min(self.sim.now + lasts, self.until))
+        host.stall(min(self.sim.now + lasts, self.until))
 
     def clock(self) -> None:
         """It jumps ahead."""
         if (rng := self.draws.feature("clock", 0.1)) is not None:
             for _ in range(rng.choice((1, 3))):
                 ahead = round(rng.choice((0.05, 1.0, 30.0)) * SECOND)
-                self.sim.call_at(self._when(rng), lambda ahead=ahead: self.sim.jump(ahead))  # type: ignore[misc]
+                self._at(self._when(rng), lambda ahead=ahead: self.sim.jump(ahead))  # type: ignore[misc]
 
 
 def fail_after(engine: EngineHarness, successes: int) -> None:

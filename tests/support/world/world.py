@@ -70,7 +70,8 @@ class World:
         self.faults_end = self.sim.now + round(rng.choice((1, 5, 30, 120)) * SECOND)
         self.version = 6 if self.draws.feature("ipv6", 0.2) else 4
         # Who keeps no state needs the handshake's ACK first, and once: so the network is, then.
-        self.is_tidy = self.draws.feature("cookies", 0.05) is not None
+        self.is_tidy = self.draws.happens("cookies", 0.05)
+        self.cookies = self.draws.feature("cookies", 0.05) is not None
         self.habits: dict[str, tuple[random.Random, Habits]] = {}
         if not self.is_tidy:
             self._draw_vandals()
@@ -78,6 +79,7 @@ class World:
         self.hosts = [self._host(name) for name in ("a", "b", "c")[: 2 + third]]
         self._join()
         self._draw_flows()
+        self.faults = Faults(self.sim, self.draws, self.faults_end)
         if not self.is_tidy:
             self._draw_faults()
         if (own := self.draws.feature("off-path", 0.3)) is not None:
@@ -108,7 +110,7 @@ class World:
         config = {"rto_max": 10.0} | self.draws.options(name, OPTIONS)
         mtus = {"mtu": (1500, 1500, 576 if self.version == 4 else 1280, 9000)}
         config |= self.draws.options(name, mtus)
-        config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": 2 if self.is_tidy else 0}
+        config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": 2 if self.cookies else 0}
         config |= (MORTAL if self.mortal else PATIENT)
         if (rng := self.draws.feature(f"{name} isn", 0.25)) is not None:
             config["fixed_isn"] = 0xFFFFFFF0 + rng.randrange(16)
@@ -181,12 +183,11 @@ class World:
         return made
 
     def _draw_faults(self) -> None:
-        faults = Faults(self.sim, self.draws, self.faults_end)
         for name, pipe in zip(self.names, self.pipes, strict=True):
-            faults.pipe(name, pipe, self.version)  # type: ignore[arg-type]
+            self.faults.pipe(name, pipe, self.version)  # type: ignore[arg-type]
         for host in self.hosts:
-            faults.host(host)
-        faults.clock()
+            self.faults.host(host)
+        self.faults.clock()
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -216,6 +217,7 @@ class World:
         return self._is_over()
 
     def _calm_down(self) -> None:
+        self.faults.until = self.sim.now
         for host in self.hosts:
             host.stalled_until = self.sim.now
             if IS_TEST_BUILD:
