@@ -70,10 +70,12 @@ class SimHost:
     def stall(self, until: int) -> None:
         """Its process does not run until then: timers are late, and packets wait for it."""
         self.stalled_until = max(self.stalled_until, until)
-        self.simulator.call_at(until, self._wake)
+        self.simulator.call_at(until, self.wake)
 
-    def _wake(self) -> None:
-        if not self.is_stalled:
+    def wake(self) -> None:
+        """If it stood still until now, what has waited for it is done."""
+        if self.stalled_until and not self.is_stalled:
+            self.stalled_until = 0
             self.engine.poll()
             self.simulator.tell(self)
 
@@ -170,6 +172,7 @@ class Simulator:
         if target.is_stalled:
             target.engine.queue(data)  # or it is lost: the queue is full
             return
+        target.wake()
         self._answers.clear()
         target.engine.inject(data)
         if packet is not None and isinstance(packet.body, Segment):

@@ -203,8 +203,11 @@ class World:
                 raise WorldError(f"not over {self.bound():.0f} s after faults ended{self._state()}")
             late = max(0, self.closed_at - begun) / SECOND / self.bound()
             # What is still on its way may yet lead to something; records of TIME-WAIT end late.
-            sim.run(sim.now + round(3 * MSL * SECOND))
-            sim.run(end, stop=lambda: not any(map(self._in_use, self.hosts)))
+            quiet = sim.now + round(3 * MSL * SECOND)
+            while sim.now < quiet or not self._is_over() or any(map(self._in_use, self.hosts)):
+                if not sim.step(end):
+                    break
+                self._step()
             self._judge()
             return Result(sim.packets, late, sim.digest.hexdigest())
 
@@ -219,7 +222,7 @@ class World:
     def _calm_down(self) -> None:
         self.faults.until = self.sim.now
         for host in self.hosts:
-            host.stalled_until = self.sim.now
+            host.stalled_until = min(host.stalled_until, self.sim.now)
             if IS_TEST_BUILD:
                 fail_after(host.engine, ALL_SUCCEED)
         for pipe in self.pipes:
