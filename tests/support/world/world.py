@@ -213,11 +213,11 @@ class World:
 
     def _go(self, until: int) -> bool:
         self._step()
-        while self.sim.step(until):
+        while not self._is_over():
+            if not self.sim.step(until):
+                return self._is_over()
             self._step()
-            if self._is_over():
-                return True
-        return self._is_over()
+        return True
 
     def _calm_down(self) -> None:
         self.faults.until = self.sim.now
