@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.world.explore import Worker, explore, shrink  # noqa: E402
 
-SHOWN = 60  # last lines of a trace
+SHOWN = 30  # last lines of a trace
 
 
 def repeat(seed: int, without: list[str]) -> str:

@@ -133,7 +133,7 @@ def test_many_connections_leave_no_memory_behind():
             if listener is not None:
                 listener.close()
             transfer = Transfer(sim, client, server)
-            listener = transfer.listener
             assert transfer.run(sim.now + 600 * SECOND)
+            listener = transfer.listener
             memory.append((a.engine.memory, b.engine.memory))
     assert len(set(memory[1:])) == 1

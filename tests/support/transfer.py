@@ -121,11 +121,15 @@ class Transfer(Generic[Either]):
         self.client: Either = client
         self.server: Either = server
         self.port = port
-        self.listener = server.host.engine.listen(port)
+        self.listener: Connection | None = None
         self.prefix = True  # what comes out is what was written
+
+    def listen(self) -> None:
+        self.listener = self.server.host.engine.listen(self.port)
 
     def start(self) -> None:
         self.sim.after_event = self.check_cwnd
+        self.listen()
         self.connect()
 
     def connect(self) -> None:
@@ -134,7 +138,7 @@ class Transfer(Generic[Either]):
 
     def step(self) -> None:
         """What the programs do after something has happened."""
-        if self.server.connection is None:
+        if self.server.connection is None and self.listener is not None:
             self.server.connection = self.listener.accept()
         for one in (self.client, self.server):
             one.turn()

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from support.world.draws import Draws
@@ -15,14 +16,17 @@ ALL_SUCCEED = 2**64 - 1
 MTUS = {4: (576, 1000, 1400), 6: (1280, 1400)}
 
 
-def link(draws: Draws, name: str, *, tidy: bool) -> Impairment:
-    """One direction: what it is like, and unless it is tidy, which faults it has all along."""
+def link(draws: Draws, name: str, *, tidy: bool, brief: bool) -> Impairment:
+    """One direction: what it is like, and unless it is tidy, which faults it has all along.
+    `brief`: nothing waits long in it."""
     rng = draws.rng(f"{name} link")
     found = {
         "delay": rng.choice((0.0, 0.001, 0.02, 0.2)),
         "rate": rng.choice((None, None, 1e6, 1e7, 1e8)),
         "queue": 1 << 30 if tidy else rng.choice((6000, 30_000, 1 << 20)),
     }
+    if brief:
+        found["queue"] = 6000
     degree = rng.choice((0.0, 0.3, 1.0, 1.0))
     kinds: dict[str, Callable[[random.Random], dict[str, Any]]] = {
         "jitter": lambda r: {"jitter": r.choice((0.005, 0.05))},
@@ -84,19 +88,22 @@ class Faults:
 
         self._at(at, begin)
 
-    def host(self, host: SimHost) -> None:
-        """Its process stands still now and then; its memory runs out."""
+    def stall(self, host: SimHost) -> None:
+        """Its process stands still now and then."""
         if (rng := self.draws.feature(f"{host.name} stall", 0.15)) is not None:
             for _ in range(rng.choice((1, 3, 10))):
                 lasts = round(rng.choice((0.01, 0.3, 3.0)) * SECOND)
-                self._at(self._when(rng), lambda lasts=lasts: self._stall(host, lasts))  # type: ignore[misc]
+                self._at(self._when(rng), partial(self._stall, host, lasts))
+
+    def memory(self, host: SimHost) -> None:
+        """It runs out."""
         if (rng := self.draws.feature(f"{host.name} memory", 0.2)) is None or not IS_TEST_BUILD:
             return
         for _ in range(rng.choice((1, 3, 20))):
             at, count = self._when(rng), rng.choice((0, 0, 1, 3, 10))
             lasts = round(rng.choice((0.001, 0.1, 2.0)) * SECOND)
-            self._at(at, lambda n=count: fail_after(host.engine, n))  # type: ignore[misc]
-            self._at(at + lasts, lambda: fail_after(host.engine, ALL_SUCCEED))
+            self._at(at, partial(fail_after, host.engine, count))
+            self._at(at + lasts, partial(fail_after, host.engine, ALL_SUCCEED))
 
     def _at(self, at: int, function: Callable[[], None]) -> None:
         """Then, unless faults are over."""
@@ -110,7 +117,7 @@ class Faults:
         if (rng := self.draws.feature("clock", 0.1)) is not None:
             for _ in range(rng.choice((1, 3))):
                 ahead = round(rng.choice((0.05, 1.0, 30.0)) * SECOND)
-                self._at(self._when(rng), lambda ahead=ahead: self.sim.jump(ahead))  # type: ignore[misc]
+                self._at(self._when(rng), partial(self.sim.jump, ahead))
 
 
 def fail_after(engine: EngineHarness, successes: int) -> None:

@@ -12,10 +12,13 @@ from usertcp.testing import SECOND
 from usertcp.testing.impair import Pipe
 from usertcp.testing.packets import (
     ACK,
+    CWR,
+    ECE,
     FIN,
     PSH,
     RST,
     SYN,
+    URG,
     Icmp,
     Options,
     Packet,
@@ -27,6 +30,7 @@ from usertcp.testing.simulator import Simulator
 
 _ERRORS = {4: ((3, 0), (3, 1), (3, 2), (3, 3), (3, 13), (11, 0), (4, 0)), 6: ((1, 0), (1, 4), (3, 0))}
 _TOO_BIG = {4: (3, 4), 6: (2, 0)}
+_ALONE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
 HALF = 1 << 31
 
 
@@ -56,13 +60,14 @@ class OffPath:
         if other.connection is not None:  # so both are beyond SYN-SENT
             target = one if self.rng.random() < 0.5 else other
             info = None if target.connection is None or target.closed else target.connection.info
-            if info is not None and info.state not in (State.TIME_WAIT, State.CLOSED):
+            if info is not None and info.state not in _ALONE:
                 self._forge(target, info)
         self._again()
 
     def _forge(self, target: Program, info: Any) -> None:
         mine, theirs = (ipaddress.ip_address(end[0]) for end in (info.local, info.remote))
-        if self.rng.random() < 0.15:
+        # Before a connection is synchronized hard errors end it: RFC 5927 5.2.
+        if info.state != State.SYN_RECEIVED and self.rng.random() < 0.15:
             body: Segment | Icmp = self._error(mine, theirs, info)
             src = ipaddress.ip_address("192.0.2.9" if mine.version == 4 else "2001:db8::9")
         else:
@@ -109,6 +114,9 @@ class Habits:
     replay: float = 0.0
     split: float = 0.0
     merge: float = 0.0
+    divide: float = 0.0  # ACKs into several, that also end within segments
+    sack: float = 0.0  # leaves SACK blocks out
+    flags: float = 0.0  # PSH, URG with any pointer, ECE, CWR
     payload: float = 0.0  # with repaired checksums: nobody can tell
     strips: frozenset[str] = frozenset()  # options, from every SYN
 
@@ -122,6 +130,7 @@ class Vandal:
         self.calm = False
         self.seen: list[tuple[int, bytes]] = []
         self.held: tuple[int, Packet] | None = None  # waits for its continuation
+        self.acked: dict[int, int] = {}  # by the sender's port: the last ACK that passed
 
     @property
     def impairment(self) -> Any:
@@ -158,6 +167,8 @@ class Vandal:
             at = rng.randrange(len(body.payload))
             text = body.payload[:at] + bytes([rng.getrandbits(8)]) + body.payload[at + 1 :]
             body = replace(body, payload=text)
+        body = self._adorned(body)
+        packets += self._divided(packet, body)
         packet = replace(packet, body=body)
         if self._may_hold(body) and rng.random() < habits.merge:
             self.held = now, packet
@@ -168,6 +179,32 @@ class Vandal:
             packets += recent and [rng.choice(recent)]
         self.seen = [*self.seen[-20:], (now, data)]
         return packets
+
+    def _adorned(self, body: Segment) -> Segment:
+        rng = self.rng
+        if body.flags & (SYN | RST):
+            return body
+        if body.options.sack and rng.random() < self.habits.sack:
+            fewer = body.options.sack[: rng.randrange(len(body.options.sack))]
+            body = replace(body, options=replace(body.options, sack=fewer))
+        if rng.random() < self.habits.flags:
+            flags = body.flags ^ rng.choice((PSH, ECE, CWR, URG))
+            body = replace(body, flags=flags, urgent=rng.getrandbits(16) if flags & URG else 0)
+        return body
+
+    def _divided(self, packet: Packet, body: Segment) -> list[bytes]:
+        """ACKs of parts of what `body` acknowledges, which is to follow."""
+        flow = body.sport << 16 | body.dport
+        before, now = self.acked.get(flow), body.ack
+        self.acked[flow] = now
+        if before is None or body.flags & (SYN | FIN | RST) or body.payload:
+            return []
+        news = (now - before) % 2**32
+        if not 1 < news < HALF or self.rng.random() >= self.habits.divide:
+            return []
+        at = sorted(self.rng.randrange(1, news) for _ in range(self.rng.choice((1, 1, 2, 10))))
+        parts = (replace(body, ack=(before + part) % 2**32) for part in at)
+        return [replace(packet, body=part).encode() for part in parts]
 
     def _stripped(self, body: Segment) -> Segment:
         if not body.flags & SYN or not self.habits.strips:
