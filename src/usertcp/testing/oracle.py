@@ -56,7 +56,8 @@ def check_emitted(data: bytes, mtu: int, *, may_fragment: bool = False) -> Packe
 
 def check_answers(arrived: Segment, emitted: list[Segment]) -> None:
     """What a stack sends at once when `arrived` comes: no reset for a reset (RFC 9293 3.10.7.1),
-    and of what carries nothing a few at most, else two stacks could keep each other busy."""
+    and of what carries nothing a few at most, else two stacks could keep each other busy.
+    """
     name = arrived.dport, arrived.sport
     answers = [one for one in emitted if (one.sport, one.dport) == name]
     if arrived.flags & RST and any(one.flags & RST for one in answers):
@@ -195,6 +196,8 @@ class FlowOracle:
         window = self._window(segment, self.wscale)
         edge = (segment.ack + window) % 2**32
         shift = self.wscale or 0
+        if segment.flags & SYN and segment.window == 0xFFFF:
+            edge = max(edge, self.right_edge or edge, key=lambda at: relative(at, edge))  # no scale
         if self.right_edge is None or relative(edge, self.right_edge) > 0:
             self.right_edge = edge
         elif relative(edge, self.right_edge) < -((1 << shift) - 1):
