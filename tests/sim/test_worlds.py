@@ -1,7 +1,8 @@
 """Whole worlds from seeds: whatever networks, hosts, programs and intruders do.
 
-What comes out is a prefix of what went in, and all of it after a clean close; windows are kept; timers
-have their reasons; nothing is left; and when faults stop it ends within a bound (`World.bound`).
+What comes out is a prefix of what went in, and all of it after a clean close; windows are kept;
+timers have their reasons; nothing is left; and when faults stop it ends within a bound
+(`World.bound`).
 SEEDS=n runs n of them; `make sim` runs many, and shrinks those that fail.
 """
 

@@ -337,12 +337,9 @@ def test_a_syn_cannot_take_back_what_a_scaled_window_offered(peer: Peer):
     offered = peer.gets("ACK", ack=1).window
     assert offered > 65535
     peer.gets("SYN,ACK", ack=1, within=3)
-    peer.sends("SYN,ACK", seq=0, ack=1, mss=MSS, wscale=7)
-    peer.gets_nothing()
-    for at in range(1, offered - MSS, MSS):
-        peer.sends(seq=at, data=bytes(MSS))
-    peer.advance(1)
-    assert peer.app.info.rcv_readable > 65535 + 2 * MSS
+    peer.sends(seq=70_000, ack=1, data=bytes(MSS))
+    assert peer.app.state == "ESTABLISHED"
+    assert peer.app.info.rcv_out_of_order == MSS
 
 
 @pytest.mark.rfc("9293-MUST-38")

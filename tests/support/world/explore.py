@@ -24,7 +24,8 @@ class Worker:
     def run(self, seed: int, without: Iterable[str] = ()) -> dict[str, Any]:
         """As worker.result_of; a process that dies or hangs is an error, too."""
         process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         watch = threading.Timer(PATIENCE, process.kill)
         watch.start()
         try:
@@ -61,9 +62,7 @@ class Worker:
         self._end()
 
 
-def explore(
-    seeds: Iterable[int], jobs: int, told: Callable[[dict[str, Any]], bool]
-) -> None:
+def explore(seeds: Iterable[int], jobs: int, told: Callable[[dict[str, Any]], bool]) -> None:
     """Runs them all in `jobs` processes; `told` has each result, and says whether to go on."""
     queue: SimpleQueue[int] = SimpleQueue()
     for seed in seeds:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from support.transfer import Program, Transfer, glance
+from support.transfer import Program, Transfer
 from usertcp import State
 from usertcp.testing import SECOND
 from usertcp.testing.impair import Pipe
@@ -26,9 +26,11 @@ from usertcp.testing.packets import (
     Segment,
     decode,
 )
-from usertcp.testing.simulator import Simulator
 
-_ERRORS = {4: ((3, 0), (3, 1), (3, 2), (3, 3), (3, 13), (11, 0), (4, 0)), 6: ((1, 0), (1, 4), (3, 0))}
+_ERRORS = {
+    4: ((3, 0), (3, 1), (3, 2), (3, 3), (3, 13), (11, 0), (4, 0)),
+    6: ((1, 0), (1, 4), (3, 0)),
+}
 _TOO_BIG = {4: (3, 4), 6: (2, 0)}
 _ALONE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
 HALF = 1 << 31
@@ -44,7 +46,7 @@ class OffPath:
 
     def __init__(self, flows: Sequence[Transfer[Any]], rng: random.Random) -> None:
         self.flows, self.rng = flows, rng
-        self.sim: Simulator = flows[0].sim
+        self.sim = flows[0].sim
         self.every = round(rng.choice((0.001, 0.02, 1.0)) * SECOND)
         self.left = 2000
         self._again()
@@ -77,7 +79,9 @@ class OffPath:
     def _segment(self, info: Any) -> Segment:
         rng = self.rng
         near = info.rcv_nxt + 1 + rng.randrange(max(info.rcv_wnd, 2))  # in the window, not its edge
-        seq = rng.choice((near, near, info.rcv_nxt - 1 - rng.randrange(70_000), rng.getrandbits(32)))
+        seq = rng.choice(
+            (near, near, info.rcv_nxt - 1 - rng.randrange(70_000), rng.getrandbits(32))
+        )
         # Beyond what was sent, or further back than any window: RFC 5961 5.2.
         ack = info.snd_nxt + HALF // 2 + rng.randrange(HALF)
         flags = rng.choice((RST, RST | ACK, SYN, SYN | ACK, ACK, ACK | PSH, ACK | FIN, None))
@@ -209,7 +213,7 @@ class Vandal:
     def _stripped(self, body: Segment) -> Segment:
         if not body.flags & SYN or not self.habits.strips:
             return body
-        gone: dict[str, Any] = {name: None for name in self.habits.strips}
+        gone: dict[str, Any] = dict.fromkeys(self.habits.strips)
         if "sack_permitted" in gone:
             gone["sack_permitted"] = False
         return replace(body, options=replace(body.options, **gone))

@@ -1,9 +1,13 @@
 """Two programs that meet on a port: the client calls, or both do; perhaps again under one name."""
 
+from typing import TYPE_CHECKING
+
 from support.transfer import Transfer
 from support.world.application import Application
 from usertcp.testing import SECOND, EngineError, Simulator
-from usertcp.testing._engine import Connection
+
+if TYPE_CHECKING:
+    from usertcp.testing._engine import Connection
 
 BUSY = frozenset(("NO_MEMORY", "ADDRESS_IN_USE", "ADDRESS_NOT_AVAILABLE"))  # to be tried again
 ENDINGS = frozenset(("RESET", "TIMED_OUT", "REFUSED", "NET_UNREACHABLE", "HOST_UNREACHABLE"))
@@ -44,8 +48,9 @@ class Meeting(Transfer[Application]):
             self.listener.close()
         following = self.later[0]
         following.later = self.later[1:]
-        following.crossed, following.repeated = self.crossed, True
+        following.repeated = True
         following.begin()
+        following.wait()
         return following
 
     def step(self) -> None:
@@ -55,18 +60,20 @@ class Meeting(Transfer[Application]):
         if self.server.connection is None and self.server.host.is_stalled:
             return
         super().step()
-        if self.listener is not None and self.server.connection is not None:
-            if (stray := self.listener.accept()) is not None:
-                if not self.may_stray:
-                    raise MeetingError(f"port {self.port}: a second connection")
-                stray.close()
+        if self.listener is None or self.server.connection is None:
+            return
+        if (stray := self.listener.accept()) is not None:
+            if not self.may_stray:
+                raise MeetingError(f"port {self.port}: a second connection")
+            stray.close()
 
     def _call(self) -> None:
         hosts = [one.host for one in self.ends]
         if any(host.is_stalled for host in hosts) or self.sim.now < self.tried_at:
             return
         a, b = (host.engine for host in hosts)
-        own = OWN_PORT + self.port if self.crossed or self.later or self.repeated else 0
+        fixed = self.crossed or self.later or self.repeated
+        own = OWN_PORT + self.port if fixed else 0
         made: list[Connection] = []
         try:
             made.append(a.connect(hosts[1].address, self.port, local_port=own))
@@ -79,15 +86,21 @@ class Meeting(Transfer[Application]):
                 raise
             for one in made:
                 one.abort()
-            self.tried_at = self.sim.now + SECOND // 20
-            self.sim.call_at(self.tried_at, lambda: None)
+            self.wait()
+
+    def wait(self) -> None:
+        """Before it calls: time must pass, for another ISN."""
+        self.tried_at = self.sim.now + SECOND // 20
+        self.sim.call_at(self.tried_at, lambda: None)
 
     @property
     def is_done(self) -> bool:
         """Also when the client has given up before there was a server."""
         client = self.client
         gave_up = client.closed and (client.error is not None or client.failed)
-        return client.closed and (self.server.closed or (self.server.connection is None and gave_up))
+        return client.closed and (
+            self.server.closed or (self.server.connection is None and gave_up)
+        )
 
     def judge(self, *, changed: bool) -> None:
         """MeetingError unless all came out that had to; `changed`: on the way, perhaps."""
@@ -96,9 +109,9 @@ class Meeting(Transfer[Application]):
                 raise MeetingError(f"port {self.port}: {one.error}{self}")
             if changed:
                 continue
-            if one.ended and not one.failed and one.error is None:
-                if one.got != other.text[: other.sent] or not (other.shut or other.failed):
-                    raise MeetingError(f"port {self.port}: an end without all{self}")
+            whole = one.got == other.text[: other.sent] and (other.shut or other.failed)
+            if one.ended and not one.failed and one.error is None and not whole:
+                raise MeetingError(f"port {self.port}: an end without all{self}")
             if not self.may_fail and one.got != other.text:
                 raise MeetingError(f"port {self.port}: not all came out{self}")
 

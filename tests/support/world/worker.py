@@ -2,8 +2,8 @@
 
 A line in is `SEED NAME;NAME...`: the seed, and what is left out of its world; or -1 - SEED to
 be told what there is in it. With the test build of
-the engine (`usertcp._whitebox`: costly checks, and what fails allocations) in the engine's place where
-there is one: a failed check ends the process, which its parent notes against the seed.
+the engine (`usertcp._whitebox`: costly checks, and what fails allocations) in the engine's place
+where there is one: a failed check ends the process, which its parent notes against the seed.
 """
 
 import importlib.machinery
@@ -21,7 +21,8 @@ def use_test_build() -> bool:
     for folder in (package and package.submodule_search_locations) or ():
         for path in sorted(Path(folder).glob("_whitebox*.so")):
             spec = importlib.util.spec_from_file_location("usertcp._whitebox", path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             sys.modules["usertcp._core"] = sys.modules["usertcp._whitebox"] = module
@@ -31,7 +32,7 @@ def use_test_build() -> bool:
 
 def result_of(seed: int, without: frozenset[str], *, tracing: bool = False) -> dict[str, Any]:
     """What came of it: `error` is None, or what does not hold."""
-    from support.world.world import World  # noqa: PLC0415 (the engine is chosen first)
+    from support.world.world import World  # the engine is chosen first
 
     began = time.perf_counter()
     found: dict[str, Any] = {"seed": seed, "without": sorted(without), "error": None}

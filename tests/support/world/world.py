@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import usertcp
 from support.world.application import Application
@@ -11,10 +11,12 @@ from support.world.faults import ALL_SUCCEED, IS_TEST_BUILD, Faults, calm_link, 
 from support.world.intruders import Habits, OffPath, Vandal
 from support.world.meeting import Meeting
 from usertcp._binding import ffi, lib
-from usertcp.testing import SECOND, EngineError, Impairment, Simulator
-from usertcp.testing._engine import START, Connection
-from usertcp.testing.impair import Pipe
+from usertcp.testing import SECOND, Simulator
+from usertcp.testing._engine import START
 from usertcp.testing.simulator import SimHost
+
+if TYPE_CHECKING:
+    from usertcp.testing.impair import Pipe
 
 # A stack's options; the first value is the ordinary one. A new option is one line.
 OPTIONS: dict[str, tuple[Any, ...]] = {
@@ -113,7 +115,7 @@ class World:
         mtus = {"mtu": (1500, 1500, 576 if self.version == 4 else 1280, 9000)}
         config |= self.draws.options(name, mtus)
         config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": 2 if self.cookies else 0}
-        config |= (MORTAL if self.mortal else PATIENT)
+        config |= MORTAL if self.mortal else PATIENT
         if (rng := self.draws.feature(f"{name} isn", 0.25)) is not None:
             config["fixed_isn"] = 0xFFFFFFF0 + rng.randrange(16)
         if (rng := self.draws.feature(f"{name} clock at its wrap", 0.25)) is not None:
@@ -131,8 +133,7 @@ class World:
             for b in self.hosts[i + 1 :]:
                 names = (f"{a.name}>{b.name}", f"{b.name}>{a.name}")
                 forth, back = (
-                    link(self.draws, name, tidy=self.is_tidy, brief=self.is_brief)
-                    for name in names
+                    link(self.draws, name, tidy=self.is_tidy, brief=self.is_brief) for name in names
                 )
                 self.sim.join(a, b, forth, back)
                 self._put_in(a, b, names[0])
@@ -157,10 +158,9 @@ class World:
             ends = self.draws.rng(f"{name} ends").sample(self.hosts, 2)
             flow = self._flow(name, *ends, 7 + number)
             flow.crossed = self.draws.feature(f"{name} crossed", 0.1) is not None
-            if self.is_brief and self.draws.feature(f"{name} again", 0.8) is not None:
-                flow.later = [
-                    self._flow(f"{name} again {i}", *ends, 7 + number) for i in range(3)
-                ]
+            again = self.is_brief and not flow.crossed
+            if again and self.draws.feature(f"{name} again", 0.8) is not None:
+                flow.later = [self._flow(f"{name} again {i}", *ends, 7 + number) for i in range(3)]
             self.flows.append(flow)
         for flow in self.flows:
             for one in (flow, *flow.later):
@@ -258,10 +258,10 @@ class World:
     def bound(self) -> float:
         """Seconds within which all is over once nothing disturbs any more.
 
-        A timer that has backed off runs for RTO_max at most, and a connection may need six of them in
-        turn: SYN, SYN,ACK, data or a window probe, FIN, each side's. From then on each segment of
-        the smallest MSS takes no more than a round trip, a delayed ACK and a least RTO; and all
-        bytes the time that the slowest link takes four times over. What is left are TIME-WAIT, a
+        A timer that has backed off runs for RTO_max at most, and a connection may need six of them
+        in turn: SYN, SYN,ACK, data or a window probe, FIN, each side's. From then on each segment
+        of the smallest MSS takes no more than a round trip, a delayed ACK and a least RTO; and all
+        bytes four times what the slowest link needs for them. What is left are TIME-WAIT, a
         keep-alive's patience, and for the mortal their user timeouts, one after the other.
         """
         links = [pipe.impairment for pipe in self.pipes]
@@ -300,9 +300,7 @@ class World:
         if not all(flow.is_done and not flow.later for flow in self.flows):
             return False
         self.closed_at = self.closed_at or self.sim.now
-        return not any(
-            row.remote[1] for host in self.hosts for row in host.engine.raw.list_info()
-        )
+        return not any(row.remote[1] for host in self.hosts for row in host.engine.raw.list_info())
 
     # -- judging ----------------------------------------------------------------------------------
 
@@ -338,6 +336,3 @@ def is_rude(one: Application) -> bool:
 def run(seed: int, without: frozenset[str] = frozenset()) -> Result:
     """One world."""
     return World(seed, without).run()
-
-
-__all__ = ["Impairment", "Result", "World", "WorldError", "run"]
