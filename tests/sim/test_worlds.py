@@ -22,8 +22,8 @@ from support.world.world import World
 from usertcp.testing import SECOND, Impairment, Simulator
 
 SANITIZED = "ASAN_OPTIONS" in os.environ
-SEEDS = int(os.environ.get("SEEDS", "30" if SANITIZED else "300"))
-BATCH = 15
+SEEDS = int(os.environ.get("SEEDS", "20" if SANITIZED else "200"))
+BATCH = 10
 
 
 @pytest.fixture(scope="module")

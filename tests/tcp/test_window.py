@@ -310,7 +310,7 @@ def test_the_bound_of_what_waits_unsent_holds_before_the_handshake_too(peer: Pee
 @pytest.mark.rfc("9293-SHLD-14")
 @pytest.mark.parametrize("limit", [2048, 10_000])
 def test_a_syn_sent_again_offers_no_less(peer: Peer, limit: int):
-    """Its user has lowered the limit since; in SYN-SENT, and in SYN-RECEIVED on both sides' SYNs."""
+    """Its user has lowered the limit since: in SYN-SENT, and in SYN-RECEIVED after both SYNs."""
     peer.app.connect()
     before = peer.gets("SYN").window
     assert peer.app.connection is not None

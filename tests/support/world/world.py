@@ -158,7 +158,7 @@ class World:
             ends = self.draws.rng(f"{name} ends").sample(self.hosts, 2)
             flow = self._flow(name, *ends, 7 + number)
             flow.crossed = self.draws.feature(f"{name} crossed", 0.1) is not None
-            again = self.is_brief and not flow.crossed
+            again = self.is_brief and not self.draws.happens(f"{name} crossed", 0.1)
             if again and self.draws.feature(f"{name} again", 0.8) is not None:
                 flow.later = [self._flow(f"{name} again {i}", *ends, 7 + number) for i in range(3)]
             self.flows.append(flow)
