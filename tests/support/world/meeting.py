@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BUSY = frozenset(("NO_MEMORY", "ADDRESS_IN_USE", "ADDRESS_NOT_AVAILABLE"))  # to be tried again
 ENDINGS = frozenset(("RESET", "TIMED_OUT", "REFUSED", "NET_UNREACHABLE", "HOST_UNREACHABLE"))
+QUIET = 3 * SECOND
 OWN_PORT = 20_000  # and more, of a client that must have the same name again
 
 
@@ -46,6 +47,12 @@ class Meeting(Transfer[Application]):
             return None
         if self.listener is not None:
             self.listener.close()
+            self.listener = None
+            if self.server.connection is None:  # what is on its way may not open the next one
+                self.tried_at = self.sim.now + QUIET
+                self.sim.call_at(self.tried_at, lambda: None)
+        if self.sim.now < self.tried_at:
+            return None
         following = self.later[0]
         following.later = self.later[1:]
         following.repeated = True
