@@ -61,9 +61,11 @@ class OffPath:
         one, other = flow.client, flow.server
         if other.connection is not None:  # so both are beyond SYN-SENT
             target = one if self.rng.random() < 0.5 else other
-            info = None if target.connection is None or target.closed else target.connection.info
-            if info is not None and info.state not in _ALONE:
-                self._forge(target, info)
+            # What a host that stands still has in its queue makes RCV.NXT another by then.
+            if target.connection and not target.closed and not target.host.is_stalled:
+                info = target.connection.info
+                if info.state not in _ALONE:
+                    self._forge(target, info)
         self._again()
 
     def _forge(self, target: Program, info: Any) -> None:
