@@ -77,9 +77,8 @@ const char *wb_stack_fault(ut_stack *s)
 uint32_t wb_stack_in_use(ut_stack *s)
 {
     enter(s);
-    const struct pool *pools[] = {&s->conns,     &s->halves,   &s->time_waits,
-                                  &s->env.times, &s->env.sent, &s->env.trouble,
-                                  &s->env.cc.large};
+    const struct pool *pools[] = {&s->conns,    &s->halves,      &s->time_waits,  &s->env.times,
+                                  &s->env.sent, &s->env.trouble, &s->env.cc.large};
     uint32_t sum = s->env.snd_rings.in_use + s->env.rcv_rings.in_use;
     for (size_t i = 0; i < UT_COUNTOF(pools); i++)
         sum += pools[i]->in_use;

@@ -91,12 +91,17 @@ class Simulator:
         self.trace: Trace = Trace()
         self.tracing = False
         self.packets: int = 0
-        self.digest = hashlib.blake2b(digest_size=8)  # of all packets and their times
+        self._digest = hashlib.blake2b(digest_size=8)
         self.after_event: Callable[[SimHost], None] | None = None  # a packet or timer was processed
         self._answers: list[Segment] = []  # what the packet that arrives now leads to
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._oracles: dict[tuple[bytes, int, bytes, int], FlowOracle] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of all packets that stacks have sent, and when: two runs are the same if theirs are."""
+        return self._digest.hexdigest()
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -130,8 +135,8 @@ class Simulator:
     def emitted(self, host: SimHost, one: Emitted) -> None:
         """A stack has sent a packet."""
         self.packets += 1
-        self.digest.update(self.now.to_bytes(8))
-        self.digest.update(one.data)
+        self._digest.update(self.now.to_bytes(8))
+        self._digest.update(one.data)
         packet = one.packet
         if isinstance(packet.body, Segment):
             key = (packet.src.packed, packet.body.sport, packet.dst.packed, packet.body.dport)

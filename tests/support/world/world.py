@@ -232,7 +232,7 @@ class World:
                     break
                 self._step()
             self._judge()
-            return Result(sim.packets, late, sim.digest.hexdigest())
+            return Result(sim.packets, late, sim.digest)
 
     def _go(self, until: int) -> bool:
         self._step()
