@@ -79,7 +79,7 @@ ext: $(VENV)/.ext-test ## rebuild the compiled modules after a change in csrc/ (
 
 # -- for everyone ---------------------------------------------------------------------------------
 
-.PHONY: help demo test model paths bench docs
+.PHONY: help demo test sim model paths bench docs
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -88,6 +88,10 @@ demo: $(VENV)/.run $(VENV)/.ext ## real TCP in a private network, checked (ARGS=
 
 test: build ## the whole suite (ARGS="-k name" and the like)
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal -q $(ARGS)
+
+sim: build ## worlds of faults from seeds (SEEDS=1000 FIRST=0 FAILURES=5), or one (SEED=7 WITHOUT='a memory')
+	@$(PY) tools/simulate.py $(if $(SEED),--seed '$(SEED)' --without '$(WITHOUT)', \
+	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --failures $(or $(FAILURES),5) --jobs $(JOBS)) $(ARGS)
 
 model: build ## the small model of RFC 9293 3.10, deeper than in the suite: minutes (DEPTH=3)
 	@MODEL_DEPTH=$(or $(DEPTH),3) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP tests/tcp/model/test_small_model.py $(ARGS)

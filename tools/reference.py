@@ -136,7 +136,7 @@ def default_of(name: str) -> str:
     if hasattr(config, f"{name}_ns"):
         return f"{getattr(config, f'{name}_ns') / 1e9:g} s"
     kind = str(usertcp.StackConfig.__annotations__[name])
-    if name == "fixed_isn" or "str" in kind or not hasattr(config, name):
+    if name.startswith("fixed_") or "str" in kind or not hasattr(config, name):
         return ""
     value = int(getattr(config, name))
     if "bool" in kind:

@@ -67,6 +67,8 @@ typedef struct {
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */
     uint32_t fixed_isn;             /* test hook: 1 = the first ISN is fixed_isn_value, 2 = all */
     uint32_t fixed_isn_value;
+    uint32_t fixed_ts_offset; /* test hook: 1 = timestamps are ms of `now` and the value's sum */
+    uint32_t fixed_ts_offset_value;
     uint32_t congestion;     /* of new connections: ut_congestion_name(this) */
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;

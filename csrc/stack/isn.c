@@ -16,5 +16,7 @@ seq32 isn_make(ut_stack *s, const struct flow_key *key)
 
 uint32_t isn_timestamp_offset(const ut_stack *s, const struct flow_key *key)
 {
+    if (s->config.fixed_ts_offset != 0)
+        return s->config.fixed_ts_offset_value;
     return (uint32_t)siphash24(&s->secrets.timestamp, key, FLOW_KEY_LEN);
 }

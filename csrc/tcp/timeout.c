@@ -13,7 +13,11 @@ static void persist(struct tcb *t, ns_t now)
 {
     t->probe_now = true;
     t->rtt.timed_since = TIME_NEVER;
-    rtt_back_off(&t->rtt); /* RFC 9293 3.8.6.1 (SHLD-30): the interval grows exponentially */
+    /* RFC 9293 3.8.6.1 (SHLD-30): the interval grows exponentially. Not where the window is open
+     * and what waits is less than a segment: then this is the time-out of 3.8.6.2.1, and what it
+     * sends is no question. */
+    if (t->snd_wnd == 0 || tcb_flight(t) > 0)
+        rtt_back_off(&t->rtt);
     timers_start_persist(t, now);
 }
 

@@ -41,10 +41,11 @@ uint16_t window_offer(struct tcb *t, bool syn)
     if (!t->fin_received && window_growth(t) >= silly_threshold(t))
         wnd = reasm_window(&t->reasm);
     if (syn) {
-        /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. */
-        wnd = u32_min(reasm_window(&t->reasm), 65535);
-        t->rcv_adv = seq_add(t->rcv_nxt, wnd);
-        t->rcv_wnd = wnd;
+        /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. RFC 9293 3.8.6 (SHLD-14): sent
+         * again it offers no less, whatever limit its user has set since. */
+        wnd = u32_min(u32_max(reasm_window(&t->reasm), t->rcv_wnd), 65535);
+        t->rcv_adv = seq_max(t->rcv_adv, seq_add(t->rcv_nxt, wnd));
+        t->rcv_wnd = seq_len(t->rcv_adv, t->rcv_nxt);
         return (uint16_t)wnd;
     }
     uint8_t shift = t->rcv_wscale; /* 0 when scaling was not agreed */

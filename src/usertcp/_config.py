@@ -19,6 +19,7 @@ _SECONDS = frozenset(
         "orphan_timeout",
     )
 )
+_FIXED = ("fixed_isn", "fixed_ts_offset")
 PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RANGES = {
     "port_first": (1, 65535), "port_last": (1, 65535), "mtu_probing": (0, 2), "ecn": (0, 2),
@@ -108,7 +109,9 @@ class StackConfig:
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
-    """For tests: the initial sequence number of every connection."""
+    """For tests: the initial sequence number of the first connection."""
+    fixed_ts_offset: int | None = None
+    """For tests: what is added to the clock's milliseconds for a timestamp (RFC 7323 5.4)."""
 
     def with_options(self, options: dict[str, Any]) -> Self:
         """This configuration with some fields changed; `TypeError` for a name that is none."""
@@ -132,8 +135,8 @@ class StackConfig:
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")
-            if field.name == "fixed_isn":
-                result["fixed_isn"], result["fixed_isn_value"] = 1, int(value) & 0xFFFFFFFF
+            if field.name in _FIXED:
+                result[field.name], result[f"{field.name}_value"] = 1, int(value) & 0xFFFFFFFF
             elif field.name in _SECONDS:
                 result[f"{field.name}_ns"] = round(value * 1e9)
             else:

@@ -107,6 +107,8 @@ class ut_config(CData):
     challenge_ack_limit: int
     fixed_isn: int
     fixed_isn_value: int
+    fixed_ts_offset: int
+    fixed_ts_offset_value: int
     congestion: int
     trace_capacity: int
 class ut_shared(CData):

@@ -55,13 +55,14 @@ def test_options_are_those_of_the_engine():
         user_timeout=9, connect_timeout=8, orphan_timeout=7, synack_retries=5, syn_cookies=1,
         use_timestamps=True, use_window_scale=False, use_sack=True, nodelay=True, port_first=1024,
         port_last=2048, quick_acks=3, challenge_ack_limit=6, trace_capacity=10, fixed_isn=5,
-        path_mtu_discovery=False, mtu_probing=2, ecn=1,
+        path_mtu_discovery=False, mtu_probing=2, ecn=1, fixed_ts_offset=2**33 - 1,
     ).engine_fields()  # fmt: skip
     for name, value in given.items():
         setattr(config, name, value)
     assert given["msl_ns"] == 1_500_000_000
     assert given["use_window_scale"] == 0
     assert (given["fixed_isn"], given["fixed_isn_value"]) == (1, 5)
+    assert (given["fixed_ts_offset"], given["fixed_ts_offset_value"]) == (1, 2**32 - 1)
     assert (given["profile"], given["use_rack"], given["congestion"]) == (1, 0, 1)
     assert (given["path_mtu_discovery"], given["mtu_probing"]) == (0, 2)
     names = {name for name, _ in ffi.typeof("ut_config").fields}

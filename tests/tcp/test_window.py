@@ -305,3 +305,57 @@ def test_the_bound_of_what_waits_unsent_holds_before_the_handshake_too(peer: Pee
     connection.set_option("notsent_lowat", 2 * MSS)
     assert peer.app.send(bytes(100_000)) == 2 * MSS
     assert peer.app.send(b"x") == 0
+
+
+@pytest.mark.rfc("9293-SHLD-14")
+@pytest.mark.parametrize("limit", [2048, 10_000])
+def test_a_syn_sent_again_offers_no_less(peer: Peer, limit: int):
+    """Its user has lowered the limit since: in SYN-SENT, and in SYN-RECEIVED after both SYNs."""
+    peer.app.connect()
+    before = peer.gets("SYN").window
+    assert peer.app.connection is not None
+    peer.app.connection.set_option("rcv_limit", limit)
+    peer.gets("SYN", window=before, within=2)
+    peer.sends("SYN", seq=0, mss=MSS)
+    peer.gets("SYN,ACK", ack=1, window=before)
+    peer.gets("SYN,ACK", ack=1, window=before, within=3)
+    peer.sends("SYN,ACK", seq=0, ack=1, mss=MSS)
+    assert peer.app.state == "ESTABLISHED"
+    peer.sends(data=bytes(MSS))
+    assert peer.gets(ack=1 + MSS, within=1).window == before - MSS
+
+
+@pytest.mark.rfc("9293-SHLD-14")
+def test_a_syn_cannot_take_back_what_a_scaled_window_offered(peer: Peer):
+    """Simultaneous open: a stray segment was answered with a scaled window, and then the SYN,ACK
+    has to go again, which can say 65535 at most."""
+    peer.configure(rcv_buffer=1 << 20).app.connect()
+    peer.gets("SYN")
+    peer.sends("SYN", seq=0, mss=MSS, wscale=7)
+    peer.gets("SYN,ACK", ack=1)
+    peer.sends(seq=-5000, ack=1, data=b"old")
+    offered = peer.gets("ACK", ack=1).window
+    assert offered > 65535
+    peer.gets("SYN,ACK", ack=1, within=3)
+    peer.sends(seq=70_000, ack=1, data=bytes(MSS))
+    assert peer.app.state == "ESTABLISHED"
+    assert peer.app.info.rcv_out_of_order == MSS
+
+
+@pytest.mark.rfc("9293-MUST-38")
+@pytest.mark.parametrize("timestamps", [False, True])
+def test_the_time_out_that_overrides_silly_window_avoidance_does_not_grow(
+    peer: Peer, timestamps: bool
+):
+    """RFC 9293 3.8.6.2.1: 0.1 to 1 s. Nothing was lost, and the window is open."""
+    peer.establish(mss=MSS, timestamps=timestamps)
+    assert peer.app.connection is not None
+    peer.app.connection.set_option("cork", 1)
+    waited = []
+    for _ in range(8):
+        peer.app.send(bytes(100))
+        before = peer.now
+        got = peer.gets(len=100, within=5)
+        waited.append(got.at - before)
+        peer.sends()
+    assert max(waited) <= 1.01

@@ -22,6 +22,7 @@ from usertcp.testing.packets import (
 )
 
 _ECT_0 = 2  # RFC 3168 5
+_EMPTY_ANSWERS = 2  # an ACK of what came, and one that a timer had due at this very time
 _ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
 
 
@@ -51,6 +52,19 @@ def check_emitted(data: bytes, mtu: int, *, may_fragment: bool = False) -> Packe
         if wrong:
             raise OracleError(f"emitted {describe(packet.body)}: {'; '.join(wrong)}")
     return packet
+
+
+def check_answers(arrived: Segment, emitted: list[Segment]) -> None:
+    """What a stack sends at once when `arrived` comes: no reset for a reset (RFC 9293 3.10.7.1),
+    and of what carries nothing a few at most, else two stacks could keep each other busy.
+    """
+    name = arrived.dport, arrived.sport
+    answers = [one for one in emitted if (one.sport, one.dport) == name]
+    if arrived.flags & RST and any(one.flags & RST for one in answers):
+        raise OracleError(f"a reset answers a reset: {describe(arrived)}")
+    empty = [one for one in answers if not one.length]
+    if len(empty) > _EMPTY_ANSWERS:
+        raise OracleError(f"{len(empty)} empty segments answer one: {describe(arrived)}")
 
 
 def _begins_with_dsack(segment: Segment) -> bool:
@@ -98,6 +112,7 @@ class FlowOracle:
         self.isn: int | None = None
         self.wscale: int | None = None  # what this side's SYN offered
         self.peer: FlowOracle | None = None
+        self.heard: Segment | None = None  # the peer's SYN, as it arrived
         self.right_edge: int | None = None  # offered by this side
         self.permit: int | None = None
         self.timestamps: bool = False
@@ -111,7 +126,9 @@ class FlowOracle:
             return
         if segment.flags & SYN:
             if segment.seq != self.isn:  # a new incarnation
+                heard = self.heard if segment.flags & ACK else None
                 self.__init__(self.name)  # type: ignore[misc]
+                self.heard = heard
             self.isn = segment.seq
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
@@ -130,15 +147,25 @@ class FlowOracle:
     def delivered_from_peer(self, segment: Segment, peer: FlowOracle) -> None:
         """A segment of the other side has reached this one."""
         self.peer = peer
+        if segment.flags & SYN and (self.heard is None or self.heard.seq != segment.seq):
+            self.heard = segment
         if not segment.flags & ACK or segment.flags & RST or self.isn is None:
             return
-        edge = (segment.ack + _window(segment, peer, self)) % 2**32
+        theirs = self.heard.options.wscale if self.heard is not None else None
+        edge = (segment.ack + self._window(segment, theirs)) % 2**32
         if self.permit is None or relative(edge, self.permit) > 0:
             self.permit = edge
 
+    def _window(self, segment: Segment, shift: int | None) -> int:
+        """In bytes: scaled unless it is on a SYN, and only if both sides offered (RFC 7323 2.2)."""
+        theirs = self.heard.options.wscale if self.heard is not None else None
+        if segment.flags & SYN or shift is None or self.wscale is None or theirs is None:
+            return segment.window
+        return segment.window << min(shift, 14)
+
     def _check_options(self, segment: Segment) -> None:
-        peer = self.peer
-        agreed = self.timestamps and peer is not None and peer.timestamps
+        heard = self.heard
+        agreed = self.timestamps and heard is not None and heard.options.timestamps is not None
         if agreed and segment.options.timestamps is None:
             raise OracleError(f"{self.name}: no timestamp though agreed: {describe(segment)}")
 
@@ -166,18 +193,13 @@ class FlowOracle:
         peer = self.peer
         if peer is None or (peer.fin is not None and relative(segment.ack, peer.fin) > 0):
             return  # the peer's stream has ended: nothing is offered any more
-        window = _window(segment, self, peer)
+        window = self._window(segment, self.wscale)
         edge = (segment.ack + window) % 2**32
         shift = self.wscale or 0
+        if segment.flags & SYN and segment.window == 0xFFFF:
+            edge = max(edge, self.right_edge or edge, key=lambda at: relative(at, edge))  # no scale
         if self.right_edge is None or relative(edge, self.right_edge) > 0:
             self.right_edge = edge
         elif relative(edge, self.right_edge) < -((1 << shift) - 1):
             by = relative(self.right_edge, edge)
             raise OracleError(f"{self.name}: right edge moved left by {by}: {describe(segment)}")
-
-
-def _window(segment: Segment, sender: FlowOracle, receiver: FlowOracle) -> int:
-    """In bytes: scaled unless it is on a SYN, and only if both sides offered (RFC 7323 2.2)."""
-    if segment.flags & SYN or sender.wscale is None or receiver.wscale is None:
-        return segment.window
-    return segment.window << min(sender.wscale, 14)

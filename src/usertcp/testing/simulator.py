@@ -10,15 +10,17 @@ The same seed gives the same run, packet by packet.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from usertcp.testing._engine import SECOND, START, Emitted, EngineHarness
 from usertcp.testing.impair import Impairment, Pipe
 from usertcp.testing.notation import Trace, describe
-from usertcp.testing.oracle import FlowOracle
-from usertcp.testing.packets import PacketError, Segment, decode
+from usertcp.testing.oracle import FlowOracle, check_answers
+from usertcp.testing.packets import Packet, PacketError, Segment, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ class SimHost:
         self.name = name
         self.pipes: dict[bytes, tuple[Pipe, SimHost]] = {}  # by destination address
         self.recordings: list[Recording] = []
+        self.stalled_until: int = 0
         engine.on_emitted = self._emitted
 
     def _emitted(self, one: Emitted) -> None:
@@ -59,6 +62,23 @@ class SimHost:
     def address(self) -> str:
         return str(self.engine.addresses[0].ip)
 
+    @property
+    def is_stalled(self) -> bool:
+        """Its process does not run just now."""
+        return self.stalled_until > self.simulator.now
+
+    def stall(self, until: int) -> None:
+        """Its process does not run until then: timers are late, and packets wait for it."""
+        self.stalled_until = max(self.stalled_until, until)
+        self.simulator.call_at(until, self.wake)
+
+    def wake(self) -> None:
+        """If it stood still until now, what has waited for it is done."""
+        if self.stalled_until and not self.is_stalled:
+            self.stalled_until = 0
+            self.engine.poll()
+            self.simulator.tell(self)
+
 
 class Simulator:
     """All randomness comes from `seed`. Every packet is checked by the oracles."""
@@ -71,10 +91,17 @@ class Simulator:
         self.trace: Trace = Trace()
         self.tracing = False
         self.packets: int = 0
+        self._digest = hashlib.blake2b(digest_size=8)
         self.after_event: Callable[[SimHost], None] | None = None  # a packet or timer was processed
+        self._answers: list[Segment] = []  # what the packet that arrives now leads to
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._oracles: dict[tuple[bytes, int, bytes, int], FlowOracle] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of all packets that stacks have sent, and when: two runs are the same if theirs are."""
+        return self._digest.hexdigest()
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -108,6 +135,8 @@ class Simulator:
     def emitted(self, host: SimHost, one: Emitted) -> None:
         """A stack has sent a packet."""
         self.packets += 1
+        self._digest.update(self.now.to_bytes(8))
+        self._digest.update(one.data)
         packet = one.packet
         if isinstance(packet.body, Segment):
             key = (packet.src.packed, packet.body.sport, packet.dst.packed, packet.body.dport)
@@ -118,31 +147,45 @@ class Simulator:
                 text = describe(packet.body, base, (peer and peer.isn) or 0)
                 self.trace.segment(self.now, "", arrow, text)
             oracle.emitted(packet.body, packet.tos)
+            self._answers.append(packet.body)
         entry = host.pipes.get(packet.dst.packed)
         if entry is None:
             return
         pipe, target = entry
         for at, data in pipe.offer(one.data, self.now):
-            self.call_at(at, lambda data=data: self._arrive(target, data))  # type: ignore[misc]
+            known = packet if data is one.data else None
+            self.call_at(at, partial(self._arrive, target, data, known))
         for at, data in pipe.take_reports():
-            self.call_at(at, lambda data=data: self._arrive(host, data))  # type: ignore[misc]
+            self.call_at(at, partial(self._arrive, host, data))
 
-    def _arrive(self, target: SimHost, data: bytes) -> None:
-        try:
-            packet = decode(data)
-        except PacketError:
-            packet = None  # corrupted
+    def _arrive(self, target: SimHost, data: bytes, packet: Packet | None = None) -> None:
+        packet = packet or _decoded(data)
         if packet is not None and isinstance(packet.body, Segment):
             body = packet.body
             there = (packet.src.packed, body.sport, packet.dst.packed, body.dport)
             mine = self._oracles.setdefault(there[2:] + there[:2], FlowOracle(target.name))
             peer = self._oracles.setdefault(there, FlowOracle("?"))
             mine.delivered_from_peer(body, peer)
-        target.recorded(data, outgoing=False)
-        target.engine.inject(data)
-        self._tell(target)
+        self._deliver(target, data, packet)
 
-    def _tell(self, host: SimHost) -> None:
+    def forge(self, target: SimHost, data: bytes) -> None:
+        """A packet that no stack here has sent arrives at `target`, to be refused."""
+        self._deliver(target, data, _decoded(data))
+
+    def _deliver(self, target: SimHost, data: bytes, packet: Packet | None) -> None:
+        target.recorded(data, outgoing=False)
+        if target.is_stalled:
+            target.engine.queue(data)  # or it is lost: the queue is full
+            return
+        target.wake()
+        self._answers.clear()
+        target.engine.inject(data)
+        if packet is not None and isinstance(packet.body, Segment):
+            check_answers(packet.body, self._answers)
+        self.tell(target)
+
+    def tell(self, host: SimHost) -> None:
+        """Who looks at it is told that something was processed."""
         host.sampled()
         if self.after_event is not None:
             self.after_event(host)
@@ -151,11 +194,18 @@ class Simulator:
 
     def next_time(self) -> int | None:
         """When the next thing happens; None when nothing ever will."""
-        due = [host.engine.deadline for host in self.hosts]
-        times = [max(at, self.now) for at in due if at is not None]
+        times = [due for host in self.hosts if (due := self._due(host)) is not None]
         if self._heap:
-            times.append(self._heap[0][0])
+            times.append(max(self._heap[0][0], self.now))
         return min(times) if times else None
+
+    def _due(self, host: SimHost) -> int | None:
+        deadline = host.engine.deadline
+        return None if deadline is None else max(deadline, host.stalled_until, self.now)
+
+    def jump(self, ns: int) -> None:
+        """The clock is that much later at once: every timer, and every packet, comes late."""
+        self._set_time(self.now + ns)
 
     def step(self, until: int) -> bool:
         """The next thing happens, if it does by `until`."""
@@ -165,10 +215,10 @@ class Simulator:
             return False
         self._set_time(at)
         for host in self.hosts:
-            deadline = host.engine.deadline
+            deadline = self._due(host)
             if deadline is not None and deadline <= at:
                 host.engine.poll()
-                self._tell(host)
+                self.tell(host)
         while self._heap and self._heap[0][0] <= at:
             heapq.heappop(self._heap)[2]()
         return True
@@ -198,3 +248,11 @@ class Simulator:
         if value is not None:
             trace = f"\n{self.trace}" if self.trace.lines else ""
             value.add_note(f"simulation seed {self.seed}{trace}")
+
+
+def _decoded(data: bytes) -> Packet | None:
+    """None when it was corrupted."""
+    try:
+        return decode(data)
+    except PacketError:
+        return None
