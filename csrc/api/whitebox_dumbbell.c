@@ -202,8 +202,8 @@ static void end_init(struct wb_dumbbell *d, int which)
 
 static ut_endpoint endpoint(int which, uint16_t port)
 {
-    return (ut_endpoint){
-        .ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)(which + 1)}, .port = port};
+    return (ut_endpoint){.ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)(which + 1)},
+                         .port = port};
 }
 
 struct wb_dumbbell *wb_dumbbell_new(const wb_path *path)
@@ -219,8 +219,7 @@ struct wb_dumbbell *wb_dumbbell_new(const wb_path *path)
         ut_address_add(d->ends[which].stack, own.ip, 24, 0, d->now);
     }
     ut_endpoint local = endpoint(RECEIVER, PORT);
-    int code =
-        ut_listen(d->ends[RECEIVER].stack, &local, FLOWS_MAX, 0, d->now, &d->listener);
+    int code = ut_listen(d->ends[RECEIVER].stack, &local, FLOWS_MAX, 0, d->now, &d->listener);
     UT_ASSERT(code == 0);
     return d;
 }

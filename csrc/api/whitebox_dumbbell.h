@@ -1,5 +1,6 @@
-/* whitebox_dumbbell.h: bulk flows from one stack to another through one bottleneck, in virtual time,
- * for what congestion controls achieve: exact by its seed, and millions of packets in seconds.
+/* whitebox_dumbbell.h: bulk flows from one stack to another through one bottleneck, in virtual
+ * time, for what congestion controls achieve: exact by its seed, and millions of packets in
+ * seconds.
  *
  *   sender stack -> [ queue -> rate -> loss -> delay ] -> receiver stack
  *                <-            [ delay ]              <-
