@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tcp/rack.h"
+#include "tcp/rate.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
 #include "tcp/sent.h"
@@ -152,6 +153,8 @@ static struct tcp_news advance(struct wb_sender *s, struct tcp_seg *seg, uint64_
     t->snd_una = seg->ack;
     sendq_ack(&t->sendq, &s->env.snd_rings, una);
     sack_advance(t, &news);
+    if (t->log != NULL)
+        sent_advance(t, una);
     times_acked(t);
     return news;
 }
@@ -209,6 +212,8 @@ void wb_sender_send(struct wb_sender *s, uint32_t bytes)
     struct tcb *t = &s->tcb;
     seq32 end = seq_add(t->snd_nxt, bytes);
     times_sent(t, t->snd_nxt, end, s->now);
+    if (t->cc.wants_log)
+        sent_note_new(t, tcb_nxt_offset(t), tcb_nxt_offset(t) + bytes, s->now);
     t->snd_nxt = end;
 }
 
@@ -223,12 +228,36 @@ void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi)
 {
     struct range run = {lo, hi};
     recovery_sent(&s->tcb, &run, s->now);
+    if (s->tcb.log != NULL)
+        sent_note_again(&s->tcb, lo, hi, s->now);
     resent_check(&s->tcb.trouble->resent);
 }
 
 uint64_t wb_sender_reorder_due(const struct wb_sender *s)
 {
     return s->tcb.trouble != NULL ? s->tcb.trouble->reorder_due : 0;
+}
+
+void wb_sender_use_log(struct wb_sender *s) { s->tcb.cc.wants_log = true; }
+
+bool wb_sender_sample(struct wb_sender *s, uint32_t delivered, uint64_t out[3])
+{
+    struct tcb *t = &s->tcb;
+    struct rate_sample sample;
+    if (t->log == NULL)
+        return false;
+    ns_t sent_at = t->log->newest.sent_at;
+    rate_sample_take(t, delivered, s->now, &sample);
+    sent_check(t);
+    out[0] = sample.prior_delivered;
+    out[1] = sent_at;
+    out[2] = sample.delivered;
+    return sample.is_valid;
+}
+
+uint32_t wb_sender_log_runs(const struct wb_sender *s)
+{
+    return s->tcb.log != NULL ? s->tcb.log->count : 0;
 }
 
 bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send)

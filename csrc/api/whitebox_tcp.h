@@ -62,6 +62,12 @@ bool wb_sender_is_lost(const struct wb_sender *s, uint64_t offset);
 /* [lo, hi) is sent again now. */
 void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi);
 uint64_t wb_sender_reorder_due(const struct wb_sender *s);
+/* The log of what is in flight (tcp/sent.h), from now on. */
+void wb_sender_use_log(struct wb_sender *s);
+/* After `delivered` bytes were: P.delivered of the newest of them, when it left, bytes delivered
+ * since. False: nothing is known of them. */
+bool wb_sender_sample(struct wb_sender *s, uint32_t delivered, uint64_t out[3]);
+uint32_t wb_sender_log_runs(const struct wb_sender *s);
 /* NextSeg: fills run[2] and, when `send`, counts it as sent. */
 bool wb_sender_next(struct wb_sender *s, uint64_t run[2], bool send);
 /* CDEF END */

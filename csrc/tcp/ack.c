@@ -116,6 +116,8 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
         told.lost = (uint32_t)sample.newly_lost;
     }
     cc_on_ack(&t->cc, &told);
+    if (UT_UNLIKELY(t->cc.is_limited))
+        rate_mark_app_limited(t);
 }
 
 /* Nothing is missing, suspected or being probed for, and this ACK reports nothing of the kind. */

@@ -73,7 +73,6 @@ struct bbr {
     bool is_bw_probe_sample, prev_probe_too_high, prev_probe_precautionary;
     bool idle_restart, probe_rtt_expired, probe_rtt_round_done;
     bool in_recovery, recovery_round_passed;
-    bool mark_app_limited; /* ask the sampler to: ProbeRTT */
 };
 
 /* One ACK, or one loss, and what it concerns. */

@@ -69,6 +69,18 @@ uint64_t bbr_target_inflight(const struct tcp_cc *cc)
 
 /* ---- rounds and rates (5.5.1 to 5.5.6) ------------------------------------------------------ */
 
+/* Whether more than LossThresh of `sent` bytes was lost.
+ * DEVIATES draft-ietf-ccwg-bbr-06 5.5.10.2: by more than chance explains, two standard deviations
+ * of so many segments each lost with that probability, because a window of a few hundred segments
+ * crosses 2 % by itself every few round trips where 1 % is lost at random, and each crossing takes
+ * a tenth of the path for the seconds to the next probe. */
+static bool is_loss_high(const struct bbr *b, uint64_t lost, uint64_t sent)
+{
+    uint64_t tolerated = sent * BBR_LOSS_THRESH / 100;
+    uint64_t more = lost > tolerated ? lost - tolerated : 0;
+    return more * more > 4 * tolerated * b->mss;
+}
+
 static void update_round(struct bbr_event *e)
 {
     struct bbr *b = e->b;
@@ -127,7 +139,7 @@ static void update_latest(struct bbr_event *e)
         b->loss_round_start = true;
         uint64_t lost = b->total_lost - b->round_lost;
         uint64_t sent = lost + b->total_delivered - b->round_delivered;
-        b->is_loss_high = lost * 100 > sent * BBR_LOSS_THRESH;
+        b->is_loss_high = is_loss_high(b, lost, sent);
         b->round_lost = b->total_lost;
         b->round_delivered = b->total_delivered;
     }
@@ -218,7 +230,7 @@ void bbr_update_min_rtt(struct bbr_event *e)
 
 bool bbr_is_inflight_too_high(const struct bbr_event *e)
 {
-    return e->rs_lost * 100 > (uint64_t)e->tx_in_flight * BBR_LOSS_THRESH;
+    return is_loss_high(e->b, e->rs_lost, e->tx_in_flight);
 }
 
 /* 5.5.11.1 */

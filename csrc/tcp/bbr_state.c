@@ -254,7 +254,8 @@ void bbr_check_probe_rtt_done(struct bbr_event *e)
 static void handle_probe_rtt(struct bbr_event *e)
 {
     struct bbr *b = e->b;
-    b->mark_app_limited = true; /* its low rates say nothing of the path */
+    /* Its low rates say nothing of the path: MarkConnectionAppLimited. */
+    e->cc->is_limited = true;
     if (b->probe_rtt_done_stamp == 0) {
         if (e->inflight > bbr_probe_rtt_cwnd(b))
             return;

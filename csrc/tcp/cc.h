@@ -139,9 +139,10 @@ struct tcp_cc {
     uint32_t cwnd, ssthresh; /* bytes */
     uint64_t pacing_rate;    /* bytes per second; 0 = not paced */
     union cc_state own;
-    bool may_undo;  /* the same algorithm is at work as when cc_keep was called */
-    bool wants_rtt; /* timed.h is to be kept, for cc_ack.rtt */
-    bool wants_log; /* sent.h is to be kept, for cc_ack.rtt and rate samples */
+    bool may_undo;   /* the same algorithm is at work as when cc_keep was called */
+    bool wants_rtt;  /* timed.h is to be kept, for cc_ack.rtt */
+    bool wants_log;  /* sent.h is to be kept, for cc_ack.rtt and rate samples */
+    bool is_limited; /* wants_rate: it leaves the network unfilled by itself for now */
 };
 
 /* What was before an episode of congestion. */

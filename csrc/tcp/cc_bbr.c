@@ -115,7 +115,7 @@ static void bbr_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
         begin(cc, a);
     b->mss = a->mss;
     b->total_delivered = rs->total_delivered;
-    b->mark_app_limited = false;
+    cc->is_limited = false;
     struct bbr_event e = {
         .cc = cc,
         .b = b,

@@ -48,10 +48,15 @@ void rate_sample_take(struct tcb *t, uint32_t delivered, ns_t now, struct rate_s
     out->delivery_rate = bytes_per_second(out->delivered, out->interval);
 }
 
+void rate_mark_app_limited(struct tcb *t)
+{
+    t->rate.app_limited = u64_max(t->rate.delivered + recovery_pipe(t), 1);
+}
+
 void rate_check_app_limited(struct tcb *t)
 {
     uint64_t nxt = tcb_snd_offset(t, t->snd_nxt);
     /* 4.1.2.4: less than a segment waits, cwnd has room, and what was lost has been sent again. */
     if (t->sendq.end - u64_min(t->sendq.end, nxt) < t->snd_mss && recovery_pipe(t) < t->cc.cwnd)
-        t->rate.app_limited = u64_max(t->rate.delivered + recovery_pipe(t), 1);
+        rate_mark_app_limited(t);
 }

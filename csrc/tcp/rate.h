@@ -22,6 +22,8 @@ struct rate_sample {
 
 /* After the log has heard of everything an ACK reports. */
 void rate_sample_take(struct tcb *t, uint32_t delivered, ns_t now, struct rate_sample *out);
+/* What is in flight does not fill the network: rates until it has arrived say little (4.1.2.4). */
+void rate_mark_app_limited(struct tcb *t);
 /* Called when output ends without cwnd having stopped it: whether the user leaves the network
  * unfilled (4.1.2.4). */
 void rate_check_app_limited(struct tcb *t);

@@ -40,7 +40,7 @@ static void stamp(const struct tcb *t, struct sent_run *run, uint32_t len, ns_t 
     run->delivered = r->delivered;
     run->lost = (uint32_t)r->lost;
     run->app_limited = r->app_limited != 0;
-    run->is_lost = run->is_spread = false;
+    run->is_lost = run->is_spread = run->is_delivered = false;
     run->tx_in_flight = cc_wants_rate(&t->cc) ? recovery_pipe(t) + len : 0;
 }
 
@@ -52,7 +52,8 @@ static bool may_join(const struct tcb *t, const struct sent_log *log, uint64_t h
     if (log->count == SENT_RUNS)
         return true;
     const struct sent_run *last = &log->at[(log->head + log->count - 1) % SENT_RUNS];
-    if (last->retransmitted || last->is_lost || last->app_limited != (t->rate.app_limited != 0))
+    if (last->retransmitted || last->is_lost || last->is_delivered ||
+        last->app_limited != (t->rate.app_limited != 0))
         return false;
     if (last->sent_at == now)
         return true;
@@ -93,6 +94,15 @@ static bool split(struct sent_log *log, uint32_t i, uint64_t at)
     return true;
 }
 
+/* Run i and the one before it become one, as run i is. */
+static void join_before(struct sent_log *log, uint32_t i)
+{
+    for (uint32_t k = i - 1; k > 0; k--)
+        *sent_at(log, k) = *sent_at(log, k - 1);
+    log->head = (log->head + 1) % SENT_RUNS;
+    log->count--;
+}
+
 uint32_t sent_find(const struct sent_log *log, uint64_t offset)
 {
     uint32_t lo = 0, hi = log->count;
@@ -112,11 +122,12 @@ void sent_note_again(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
     for (uint32_t i = sent_find(log, lo); i < log->count && sent_lo(log, i) < hi; i++) {
         if (sent_lo(log, i) < lo && split(log, i, lo))
             continue; /* what is sent again is the next */
-        if (sent_at(log, i)->hi > hi)
-            split(log, i, hi);
         struct sent_run *run = sent_at(log, i);
+        bool whole = sent_lo(log, i) >= lo && (run->hi <= hi || split(log, i, hi));
+        run = sent_at(log, i);
         run->retransmitted = true;
-        stamp(t, run, (uint32_t)(run->hi - sent_lo(log, i)), now);
+        if (whole)
+            stamp(t, run, (uint32_t)(run->hi - sent_lo(log, i)), now);
     }
 }
 
@@ -133,14 +144,42 @@ static void run_delivered(struct sent_log *log, const struct sent_run *run, uint
     }
 }
 
+/* [lo, hi) within run i is at the peer, above what is missing. Returns the run that follows. */
+static uint32_t set_delivered(struct sent_log *log, uint32_t i, uint64_t lo, uint64_t hi)
+{
+    if (lo > sent_lo(log, i)) {
+        if (!split(log, i, lo))
+            return i + 1;
+        i++;
+    }
+    bool follows = i > 0 && sent_at(log, i - 1)->is_delivered;
+    if (hi < sent_at(log, i)->hi) {
+        if (follows)
+            sent_at(log, i - 1)->hi = hi;
+        if (follows || !split(log, i, hi))
+            return i + 1;
+    }
+    sent_at(log, i)->is_delivered = true;
+    if (follows)
+        join_before(log, i--);
+    if (i + 1 < log->count && sent_at(log, i + 1)->is_delivered)
+        join_before(log, i + 1);
+    return i + 1;
+}
+
 void sent_note_delivered(struct tcb *t, uint64_t lo, uint64_t hi)
 {
     struct sent_log *log = t->log;
-    for (uint32_t i = lo <= log->lo ? 0 : sent_find(log, lo); i < log->count; i++) {
+    bool in_order = lo <= log->lo; /* sent_advance follows */
+    for (uint32_t i = in_order ? 0 : sent_find(log, lo); i < log->count;) {
         const struct sent_run *run = sent_at(log, i);
-        if (u64_max(lo, sent_lo(log, i)) >= hi)
+        uint64_t from = u64_max(lo, sent_lo(log, i)), upto = u64_min(hi, run->hi);
+        if (from >= hi)
             return;
-        run_delivered(log, run, u64_min(hi, run->hi));
+        bool known = !run->is_delivered;
+        if (known)
+            run_delivered(log, run, upto);
+        i = known && !in_order ? set_delivered(log, i, from, upto) : i + 1;
     }
 }
 
@@ -164,7 +203,7 @@ void sent_note_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
         uint64_t bytes = upto - at;
         at = upto;
         t->rate.lost += bytes;
-        if (run == NULL || bytes == 0)
+        if (run == NULL || bytes == 0 || run->is_delivered)
             continue;
         run->is_lost = true;
         cc_on_lost(&t->cc, &(struct cc_lost){.now = now,
@@ -194,5 +233,8 @@ void sent_check(const struct tcb *t)
     UT_CHECK(log->count <= SENT_RUNS && log->head < SENT_RUNS);
     for (uint32_t i = 0; i < log->count; i++)
         UT_CHECK(sent_lo(log, i) < log->at[(log->head + i) % SENT_RUNS].hi);
+    for (uint32_t i = 1; i < log->count; i++)
+        UT_CHECK(!log->at[(log->head + i) % SENT_RUNS].is_delivered ||
+                 !log->at[(log->head + i - 1) % SENT_RUNS].is_delivered);
     UT_CHECK(log->lo >= tcb_una_offset(t) && sent_lo(log, log->count) <= tcb_nxt_offset(t));
 }

@@ -10,7 +10,9 @@
  *
  *   1. runs touch: each begins where the one before it ends, the first at `lo`
  *   2. run[i].hi rises strictly; 1 <= count <= SENT_RUNS while there is a log
- *   3. a run sent again is a run of its own while there is room
+ *   3. a run sent again is a run of its own while there is room; without, its times stay those of
+ *      its first sending, so that a sample is too long and never too short
+ *   4. what the peer has SACKed is one run wherever it touches: holes take room, not what arrived
  *
  * Runs, not segments: what leaves while the log is half full or more joins the run before it when
  * both are small against the flight, so that a log has a fixed size whatever the window. No log (no
@@ -35,6 +37,7 @@ struct sent_run {
     bool app_limited : 1;   /* P.is_app_limited */
     bool is_lost : 1;       /* (part of it) counted as lost since it last left */
     bool is_spread : 1;     /* its bytes left at several instants, the last at sent_at */
+    bool is_delivered : 1;  /* at the peer, by SACK: nothing else of it is known any more */
 };
 
 struct sent_log {
