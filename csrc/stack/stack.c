@@ -49,7 +49,7 @@ static bool stack_config_is_valid(const ut_config *c)
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
            c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS &&
-           c->ecn <= ECN_ACCEPT;
+           c->ecn <= ECN_ACCURATE_QUIET;
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */

@@ -24,7 +24,7 @@ static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_se
 static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_length(t); }
 
 /* Everything but sequence number, data and the bits that go with them. */
-static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)
+static void fill(struct tcb *t, ns_t now, seq32 seq, uint16_t flags, struct tcp_out *out)
 {
     out->seg.flags = flags | t->ack_flags;
     out->seg.seq = seq;
@@ -98,7 +98,7 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     carry(t, run->lo, len, out);
     recovery_sent(t, run, now);
     if (recovery_has_more(t) && run->hi < t->sendq.end)
-        out->seg.flags &= (uint8_t)~TCP_PSH; /* the next one says it */
+        out->seg.flags &= (uint16_t)~TCP_PSH; /* the next one says it */
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
     times_sent_again(t);
