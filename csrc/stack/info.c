@@ -102,6 +102,7 @@ static void info_recovery(const struct tcb *t, ut_info *out)
 static void info_ecn(const struct tcb *t, ut_info *out)
 {
     out->ecn_ok = t->ecn.on + t->ecn.ect;
+    out->accecn = t->ecn.accurate;
     out->ce_in = t->ecn.ce_in;
     out->ece_in = t->ecn.ece_in;
     out->ecn_reductions = t->ecn.reductions;

@@ -192,9 +192,12 @@ class ut_info(CData):
     spurious_recoveries: int
     dsacks_out: int
     ecn_ok: int
+    accecn: int
     ce_in: int
     ece_in: int
     ecn_reductions: int
+    ce_bytes_in: int
+    ce_bytes_delivered: int
     half_open: int
     accept_queue: int
     backlog: int
