@@ -2,6 +2,7 @@
  */
 #include "tcp/accecn.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/half.h"
 #include "tcp/options.h"
 #include "tcp/steps.h"
@@ -86,6 +87,8 @@ void accecn_learn(struct tcb *t, const struct tcp_seg *seg)
 {
     accecn_begin(t, true); /* 3.1.5: also of a client that has sent a SYN without the flags */
     accecn_judge(t, seg);
+    accecn_options_begin(t, true);
+    accecn_option_hear(t, seg);
     owe_handshake(t, seg);
 }
 
@@ -110,6 +113,7 @@ bool accecn_syn_again(struct tcp_half *h, const struct tcp_seg *seg)
     }
     h->syn_ecn = seg->ip_ecn; /* 3.1.5 (MUST): of the latest */
     h->is_plain = false;
+    h->no_option = true;
     return true;
 }
 
@@ -118,8 +122,10 @@ void accecn_synack_again(struct tcb *t, const struct tcp_seg *seg)
     bool is_synack = (seg->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
     /* 3.2.2.1: an ACK with SACK blocks has the counter. */
     if (t->ecn.accurate && is_synack && !t->passive && seq_eq(seg->seq, t->irs) &&
-        t->trouble == NULL)
+        t->trouble == NULL) {
+        accecn_option_give_up(t); /* our ACK, which had one, has not come */
         owe_handshake(t, seg);
+    }
 }
 
 bool accecn_must_wait(struct tcb *t)
@@ -135,6 +141,7 @@ bool accecn_must_wait(struct tcb *t)
 static void hear_handshake(struct tcb *t, const struct tcp_seg *seg)
 {
     uint8_t code = accecn_field(seg);
+    accecn_option_hear(t, seg);
     if (code == CODE_NONE) {
         ignore_feedback(t); /* 9768-17 */
         return;
@@ -186,15 +193,20 @@ static uint32_t newly_acked(const struct tcb *t, uint32_t acked)
     return (acked + mss - 1) / mss;
 }
 
-/* How far the counter went, if it may have wrapped in ACKs that did not get here (9768-21). */
-static uint32_t safe_increase(struct tcb *t, uint32_t least, uint32_t packets)
+/* How far the counter went, if it may have wrapped in ACKs that did not get here (9768-21).
+ * `bytes`: newly marked, -1 when nothing says how many. */
+static uint32_t safe_increase(struct tcb *t, uint32_t least, uint32_t packets, int64_t bytes)
 {
+    int64_t mss = t->snd_mss;
     uint32_t avg = t->ecn.acked_avg;
     if (packets > 0)
         t->ecn.acked_avg = (uint8_t)(avg + u32_min(packets, AVG_MOST) - avg / 8);
-    if (packets <= TCP_ACE_MASK || avg > AVG_SUSPECT)
+    if (packets <= TCP_ACE_MASK)
         return least;
-    return packets - ((packets - least) & TCP_ACE_MASK);
+    uint32_t most = packets - ((packets - least) & TCP_ACE_MASK);
+    if (bytes >= 0) /* A.2.2: by the size of a marked segment */
+        return bytes <= mss * least && bytes * 2 < mss * most ? least : most;
+    return avg > AVG_SUSPECT ? least : most;
 }
 
 /* Superseded by an ACK that came before it, as far as can be told (A.1). */
@@ -206,6 +218,17 @@ static bool is_superseded(const struct tcb *t, const struct arrival *a)
     if (t->ts_ok && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - t->ts_recent) > 0)
         return false;
     return !(seg->len > 0 && seq_eq(seg->seq, t->rcv_nxt));
+}
+
+/* 9768-27 (MUST): bytes were marked and no packet was: somebody rewrites what is fed back. */
+static void reconcile(struct tcb *t, int64_t bytes, uint32_t packets)
+{
+    struct tcp_accecn *r = accecn_record(t);
+    if (r == NULL || bytes < 0)
+        return;
+    if (bytes > 0 && r->ece_at_option == t->ecn.ece_in && packets <= TCP_ACE_MASK)
+        bar(t);
+    r->ece_at_option = t->ecn.ece_in;
 }
 
 /* Packets newly marked. */
@@ -220,8 +243,10 @@ static uint32_t hear(struct tcb *t, const struct arrival *a)
         ignore_feedback(t);
     t->ecn.ace_seen = true;
     uint32_t least = (ace - (CEP_INIT + t->ecn.ece_in)) & TCP_ACE_MASK;
-    uint32_t marks = safe_increase(t, least, packets);
+    int64_t bytes = accecn_option_hear(t, a->seg);
+    uint32_t marks = safe_increase(t, least, packets, bytes);
     t->ecn.ece_in += marks;
+    reconcile(t, bytes, packets);
     return marks;
 }
 
@@ -232,6 +257,7 @@ bool accecn_arrive(struct tcb *t, const struct arrival *a)
     if (UT_UNLIKELY(is_ce))
         count_mark(t, seg);
     t->ecn.last_was_ce = is_ce;
+    accecn_option_count(t, seg);
     if (seg->flags & TCP_SYN)
         return false; /* 3.2.2 (MUST NOT): no counter there */
     if (UT_UNLIKELY(t->ecn.opening)) {

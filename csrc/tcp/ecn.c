@@ -4,6 +4,7 @@
 #include "tcp/ecn.h"
 
 #include "tcp/accecn.h"
+#include "tcp/accecn_option.h"
 #include "tcp/half.h"
 #include "tcp/output.h"
 #include "tcp/steps.h"
@@ -74,6 +75,9 @@ void ecn_begin_from_half(struct tcb *t, const struct tcp_half *half)
         return;
     accecn_begin(t, !half->barred);
     t->ecn.opening = true;
+    accecn_options_begin(t, false);
+    if (half->no_option)
+        accecn_option_give_up(t); /* 9768-26 */
 }
 
 /* A SYN of a simultaneous open: as who is asked (9768-07, MUST). */
@@ -88,6 +92,7 @@ static void learn_from_syn(struct tcb *t, const struct tcp_seg *syn)
     } else if (flags != 0) {
         accecn_begin(t, !t->ecn.fell_back);
         t->ecn.opening = true;
+        accecn_options_begin(t, false);
         t->ecn.syn_ecn = syn->ip_ecn;
     }
 }

@@ -28,6 +28,7 @@ struct tcp_ecn {
     uint32_t ce_in;      /* data segments that came marked; accurate: packets */
     uint32_t ece_in;     /* ACKs with ECE; accurate: packets of ours that the peer saw marked */
     uint32_t reductions; /* of cwnd, for that */
+    uint32_t record;     /* accecn_option.h: index + 1; 0 = none */
     bool on : 1;         /* agreed: CE is answered with ECE, ECE with less */
     bool ect : 1;        /* new data leaves as ECN-capable */
     bool cwr_due : 1;    /* the next new data says CWR */

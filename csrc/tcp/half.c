@@ -5,6 +5,7 @@
 #include "tcp/half.h"
 
 #include "tcp/accecn.h"
+#include "tcp/accecn_option.h"
 #include "tcp/arrive.h"
 #include "tcp/ecn.h"
 #include "tcp/options.h"
@@ -49,10 +50,10 @@ static uint16_t synack_flags(const struct tcp_half *h)
 
 void half_retry(struct tcp_half *h)
 {
-    /* 9768-26: the second retransmission has no flags, and the mode stays. */
+    /* 9768-26: the second has no flags, and the mode stays. */
     if (h->retransmitted && h->ecn == ECN_ACCURATE)
         h->is_plain = h->barred = true;
-    h->retransmitted = true;
+    h->retransmitted = h->no_option = true; /* the first has no option */
 }
 
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
@@ -71,6 +72,8 @@ void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
                                  .ts_ecr = h->ts_recent};
     if (h->ts_ok)
         out->opt.ts_val = options_ts_now(h->ts_offset, now);
+    if (h->ecn == ECN_ACCURATE && !h->no_option)
+        accecn_option_first(&out->opt); /* 9768-25 */
 }
 
 void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)

@@ -25,6 +25,7 @@ struct tcp_half {
     bool knows_accurate : 1; /* RFC 9768 would have been agreed to */
     bool barred : 1;         /* a SYN or SYN,ACK had none of the flags: no ECT */
     bool is_plain : 1;       /* the SYN,ACK has none of the flags now */
+    bool no_option : 1;      /* it was sent again: options may not pass */
 };
 
 /* From an acceptable SYN; offers the stack's receive buffer. */

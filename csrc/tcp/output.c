@@ -6,6 +6,7 @@
  */
 #include "tcp/output.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/pace.h"
@@ -36,10 +37,12 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint16_t flags, struct tcp_
     out->seg.data = NULL;
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);
+    out->mss = (uint16_t)mss_now(t); /* while it is known what these options are */
+    if (UT_UNLIKELY(out->seg.opt.accecn != 0))
+        accecn_option_sent(t, &out->seg.opt);
     t->dsacks_out += t->dsack_due;
     t->dsack_due = false; /* 2883-02: each is reported once */
     out->data.len[0] = out->data.len[1] = 0;
-    out->mss = (uint16_t)mss_now(t);
     t->ack_now = false;
     t->delack_deadline = TIME_NEVER;
     t->last_ack_sent = t->rcv_nxt;
@@ -94,6 +97,8 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     uint64_t data_end = u64_min(run->hi, t->sendq.end);
     uint32_t len = run->lo < data_end ? (uint32_t)(data_end - run->lo) : 0;
     bool fin = t->fin_sent && run->hi > t->sendq.end;
+    if (run->lo == 0)
+        accecn_option_give_up(t); /* 9768-26: the first data had one */
     fill(t, now, tcb_snd_seq(t, run->lo), fin ? TCP_FIN : 0, out);
     carry(t, run->lo, len, out);
     recovery_sent(t, run, now);

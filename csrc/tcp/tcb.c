@@ -4,6 +4,7 @@
  */
 #include "tcp/tcb.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/options.h"
 #include "tcp/sent.h"
 #include "tcp/timers.h"
@@ -65,6 +66,7 @@ void tcb_fini(struct tcb *t)
     cc_fini(&t->cc);
     sent_forget(t);
     times_close(t);
+    accecn_options_end(t);
     if (t->trouble != NULL)
         give_trouble_back(t);
 }

@@ -72,6 +72,12 @@ static void dump_put_options(struct dump_text *t, const struct tcp_opts *o, seq3
                  o->sack[i].left.v - ack_base.v, o->sack[i].right.v - ack_base.v);
         separator = ",";
     }
+    if (o->accecn != 0) {
+        dump_put(t, "%saccecn%u", separator, o->accecn_order);
+        for (uint32_t i = 0; i + 1 < u32_min(o->accecn, 4); i++)
+            dump_put(t, " %u", o->accecn_field[i]);
+        separator = ",";
+    }
     if (separator[0] == ',')
         dump_put(t, ">");
 }

@@ -2,8 +2,20 @@
 
 import pytest
 
-from tcp.accecn import CE, ECT_0, MSS, NOT_ECT, ack, edge, field, filled, flags, numbers
-from tcp.accecn import opened, tells  # fmt: skip
+from tcp.accecn import (
+    CE,
+    ECT_0,
+    MSS,
+    NOT_ECT,
+    ack,
+    edge,
+    field,
+    filled,
+    flags,
+    numbers,
+    opened,
+    tells,
+)
 from usertcp.testing import Peer
 from usertcp.testing.packets import Packet
 
@@ -211,10 +223,9 @@ def test_marks_without_data_in_flight_reduce_nothing(peer: Peer):
 
 def test_a_window_of_one_waits_for_the_timer(peer: Peer):
     filled(peer, congestion="reno")
-    acked = marks = 0
+    acked = 0
     for _ in range(40):
         acked += max(1, peer.app.info.flight_size // MSS)
-        marks += 1
         if peer.app.info.cwnd < 2 * MSS:
             break
         tells(peer, acked, peer.app.info.ece_in + 1)

@@ -173,9 +173,7 @@ class Segment:
     def decode(cls, data: bytes, src: Address, dst: Address, *, verify: bool = True) -> Self:
         if len(data) < 20:
             raise PacketError(f"TCP header cut at {len(data)} bytes")
-        sport, dport, seq, ack, bits, window, value, urgent = struct.unpack(
-            "!HHIIHHHH", data[:20]
-        )
+        sport, dport, seq, ack, bits, window, value, urgent = struct.unpack("!HHIIHHHH", data[:20])
         size = (bits >> 12) * 4
         if not 20 <= size <= len(data):
             raise PacketError(f"TCP header of {size} bytes in a segment of {len(data)}")
