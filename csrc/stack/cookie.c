@@ -69,7 +69,8 @@ void cookie_send(ut_stack *s, struct rx *rx)
     }
     half_synack(&half, s->now, &synack);
     if (half.ts_ok) {
-        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) | (half.ecn == ECN_CLASSIC ? COOKIE_ECN : 0) |
+        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) |
+                        (half.ecn == ECN_CLASSIC ? COOKIE_ECN : 0) |
                         (half.wscale_ok ? half.snd_wscale : COOKIE_NO_WSCALE);
         uint32_t ts = (synack.opt.ts_val & ~COOKIE_TS_MASK) | told;
         /* Never ahead of the clock: what follows would look old (RFC 7323 5.3). */

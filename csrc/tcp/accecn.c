@@ -111,7 +111,7 @@ bool accecn_syn_again(struct tcp_half *h, const struct tcp_seg *seg)
     } else if (is_classic != (h->ecn == ECN_CLASSIC)) {
         return false; /* 9768-11 (MUST) */
     }
-    h->syn_ecn = seg->ip_ecn; /* 3.1.5 (MUST): of the latest */
+    h->syn_ecn = seg->ip_ecn & 3u; /* 3.1.5 (MUST): of the latest */
     h->is_plain = false;
     h->no_option = true;
     return true;
@@ -159,10 +159,10 @@ static void hear_handshake(struct tcb *t, const struct tcp_seg *seg)
 /* Marked packets since the last segment that left. */
 static uint32_t marks_waiting(struct tcb *t, uint32_t more)
 {
-    uint8_t segs = t->segs_out & SEGS_MASK;
-    uint32_t waiting = t->ecn.segs_mark == segs ? t->ecn.marks_waiting : 0;
-    t->ecn.segs_mark = segs;
-    t->ecn.marks_waiting = (uint8_t)u32_min(waiting + more, 7);
+    bool is_first = t->ecn.segs_mark != (t->segs_out & SEGS_MASK);
+    uint32_t waiting = is_first ? 0 : t->ecn.marks_waiting;
+    t->ecn.segs_mark = t->segs_out & SEGS_MASK;
+    t->ecn.marks_waiting = u32_min(waiting + more, 7) & 7;
     return waiting + more;
 }
 

@@ -48,7 +48,8 @@ static void put(struct tcp_opts *out, const uint64_t *counters, uint8_t which, u
     out->accecn = (uint8_t)(1 + count);
     out->accecn_order = which;
     for (uint8_t i = 0; i < count; i++)
-        out->accecn_field[i] = (uint32_t)counters[order[which][i]] & FIELD_MASK; /* 9768-23 (MUST) */
+        out->accecn_field[i] =
+            (uint32_t)counters[order[which][i]] & FIELD_MASK; /* 9768-23 (MUST) */
 }
 
 void accecn_option_first(struct tcp_opts *out)
@@ -87,7 +88,8 @@ void accecn_option_put(const struct tcb *t, struct tcp_opts *out)
     /* 9768-29: every counter that has ever changed; at least those that changed since they were
      * told, or none at all. */
     uint8_t least = fields_for(which, changed), count = first ? FIELDS : fields_for(which, r->seen);
-    uint32_t others = tcp_opt_length_beside(out, 2); /* 9768-28 (MUST): two SACK blocks come first */
+    uint32_t others =
+        tcp_opt_length_beside(out, 2); /* 9768-28 (MUST): two SACK blocks come first */
     while (count > least && others + tcp_opt_accecn_length(count) > TCP_OPT_MAX_LEN)
         count--;
     if (others + tcp_opt_accecn_length(count) <= TCP_OPT_MAX_LEN)

@@ -93,7 +93,7 @@ static void learn_from_syn(struct tcb *t, const struct tcp_seg *syn)
         accecn_begin(t, !t->ecn.fell_back);
         t->ecn.opening = true;
         accecn_options_begin(t, false);
-        t->ecn.syn_ecn = syn->ip_ecn;
+        t->ecn.syn_ecn = syn->ip_ecn & 3u;
     }
 }
 

@@ -37,16 +37,16 @@ struct tcp_ecn {
     bool barred : 1;     /* nothing may leave as ECN-capable */
     uint8_t asks : 2;    /* enum ecn_mode: what its SYN asks for */
     /* accecn.h */
-    bool accurate : 1;        /* agreed, with `on` */
-    bool opening : 1;         /* the ACK of our SYN,ACK has not come */
-    bool owes_handshake : 1;  /* the next pure ACK tells how the SYN,ACK came */
-    bool deaf : 1;            /* the peer's counter means nothing */
-    bool last_was_ce : 1;     /* the packet before came marked */
-    bool ace_seen : 1;        /* a counter has come */
-    uint8_t syn_ecn : 2;      /* simultaneous open: the codepoint of the peer's SYN */
-    uint8_t segs_mark : 5;    /* low bits of segs_out when the last mark came */
+    bool accurate : 1;         /* agreed, with `on` */
+    bool opening : 1;          /* the ACK of our SYN,ACK has not come */
+    bool owes_handshake : 1;   /* the next pure ACK tells how the SYN,ACK came */
+    bool deaf : 1;             /* the peer's counter means nothing */
+    bool last_was_ce : 1;      /* the packet before came marked */
+    bool ace_seen : 1;         /* a counter has come */
+    uint8_t syn_ecn : 2;       /* simultaneous open: the codepoint of the peer's SYN */
+    uint8_t segs_mark : 5;     /* low bits of segs_out when the last mark came */
     uint8_t marks_waiting : 3; /* that came since */
-    uint8_t acked_avg;        /* segments an ACK is for, on average, in eighths */
+    uint8_t acked_avg;         /* segments an ACK is for, on average, in eighths */
 };
 
 /* RFC 3168 5 */

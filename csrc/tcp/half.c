@@ -29,8 +29,8 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .ts_ok = p->use_timestamps && o->has_ts,
         .sack_ok = p->use_sack && o->sack_permitted,
         .wscale_ok = p->use_window_scale && o->has_wscale,
-        .ecn = (uint8_t)ecn_accept(p, syn),
-        .syn_ecn = syn->ip_ecn,
+        .ecn = ecn_accept(p, syn) & 3u,
+        .syn_ecn = syn->ip_ecn & 3u,
         .knows_accurate = ecn_knows_accurate(p->ecn),
     };
     h->ts_recent = h->ts_ok ? o->ts_val : 0;

@@ -43,7 +43,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->cwnd_use_end = start->iss;
     t->rto_min = p->rto_min;
     t->ack_flags = TCP_ACK;
-    t->ecn.asks = (uint8_t)ecn_wish(p);
+    t->ecn.asks = ecn_wish(p) & 3;
     t->rack.reo_wnd_mult = 1;
     t->rack.tlp_sampled = true;
     keepalive_init(&t->keepalive);

@@ -53,7 +53,9 @@ struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg)
 void tw_ack(const struct tcp_tw *w, ns_t now, struct tcp_seg *out)
 {
     *out = (struct tcp_seg){.flags = (uint16_t)(TCP_ACK | w->ace << TCP_ACE_SHIFT),
-.seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
+                            .seq = w->snd_nxt,
+                            .ack = w->rcv_nxt,
+                            .wnd = w->wnd};
     if (w->ts_ok) {
         out->opt.has_ts = true;
         out->opt.ts_val = options_ts_now(w->ts_offset, now);

@@ -151,7 +151,7 @@ uint32_t tcp_opt_length_beside(const struct tcp_opts *o, uint32_t sack_most)
 /* How many SACK blocks there is room for after the rest. */
 static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 {
-    if (used + 4 > TCP_OPT_MAX_LEN)
+    if (o->sack_count == 0 || used + 4 > TCP_OPT_MAX_LEN)
         return 0;
     size_t room = (TCP_OPT_MAX_LEN - used - 4) / TCP_OPT_SACK_BLOCK_LEN;
     room = room < TCP_OPT_MAX_SACK ? room : TCP_OPT_MAX_SACK;
@@ -161,6 +161,8 @@ static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 size_t tcp_opt_length(const struct tcp_opts *o)
 {
     size_t len = tcp_opt_length_without_sack(o);
+    if (UT_LIKELY((o->sack_count | o->accecn) == 0))
+        return len;
     len += tcp_opt_accecn_fitting(o, len);
     size_t blocks = tcp_opt_sack_fitting(o, len);
     return blocks == 0 ? len : len + 4 + blocks * TCP_OPT_SACK_BLOCK_LEN;
@@ -220,6 +222,8 @@ size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
         put_be32(to, 0x01030300u | o->wscale);
         to += 4;
     }
+    if (UT_LIKELY((o->sack_count | o->accecn) == 0))
+        return (size_t)(to - start);
     size_t accecn = tcp_opt_accecn_fitting(o, (size_t)(to - start));
     if (accecn != 0)
         to = tcp_opt_put_accecn(to, o, accecn);

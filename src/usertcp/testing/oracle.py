@@ -105,7 +105,7 @@ class FlowOracle:
         self.timestamps: bool = False
         self.fin: int | None = None
         self.ecn_codes: set[int] = set()  # AE, CWR and ECE of its SYNs, as a number
-        self.asked = False  # its SYNs had no ACK
+        self.asked: bool = False  # its SYNs had no ACK
         self.sent: int | None = None  # the end of what has been sent
 
     def emitted(self, segment: Segment, tos: int = 0) -> None:

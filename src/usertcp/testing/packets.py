@@ -180,8 +180,9 @@ class Segment:
         if verify and checksum(pseudo_header(src, dst, TCP, len(data)) + data):
             raise PacketError(f"TCP checksum {value:#06x} is wrong")
         return cls(
-            sport=sport, dport=dport, seq=seq, ack=ack, flags=bits & 0x1FF, window=window, urgent=urgent,
-            options=Options.decode(data[20:size]), payload=data[size:], reserved=bits >> 8 & 14,
+            sport=sport, dport=dport, seq=seq, ack=ack, flags=bits & 0x1FF,
+            reserved=bits >> 8 & 14, window=window, urgent=urgent,
+            options=Options.decode(data[20:size]), payload=data[size:],
         )  # fmt: skip
 
 
