@@ -182,6 +182,13 @@ static void count_mark(struct tcb *t, const struct tcp_seg *seg)
 
 /* ---- sender (3.2.2.2, 3.2.2.5.2) ------------------------------------------------------------- */
 
+/* How many full-sized ones it takes. */
+static uint32_t segments(const struct tcb *t, uint32_t bytes)
+{
+    uint32_t mss = t->snd_mss - options_data_length(t);
+    return (bytes + mss - 1) / mss;
+}
+
 /* Segments this ACK has first heard of, about. */
 static uint32_t newly_acked(const struct tcb *t, uint32_t acked)
 {
@@ -189,24 +196,25 @@ static uint32_t newly_acked(const struct tcb *t, uint32_t acked)
         uint64_t una = tcb_snd_offset(t, t->snd_una);
         acked -= (uint32_t)ranges_bytes_in(&t->trouble->sacked, una, una + acked);
     }
-    uint32_t mss = t->snd_mss - options_data_length(t);
-    return (acked + mss - 1) / mss;
+    return segments(t, acked);
 }
 
 /* How far the counter went, if it may have wrapped in ACKs that did not get here (9768-21).
  * `bytes`: newly marked, -1 when nothing says how many. */
 static uint32_t safe_increase(struct tcb *t, uint32_t least, uint32_t packets, int64_t bytes)
 {
-    int64_t mss = t->snd_mss;
     uint32_t avg = t->ecn.acked_avg;
     if (packets > 0)
         t->ecn.acked_avg = (uint8_t)(avg + u32_min(packets, AVG_MOST) - avg / 8);
     if (packets <= TCP_ACE_MASK)
         return least;
     uint32_t most = packets - ((packets - least) & TCP_ACE_MASK);
-    if (bytes >= 0) /* A.2.2: by the size of a marked segment */
-        return bytes <= mss * least && bytes * 2 < mss * most ? least : most;
-    return avg > AVG_SUSPECT ? least : most;
+    if (bytes < 0)
+        return avg > AVG_SUSPECT ? least : most;
+    /* A.2.2, but not all or nothing: as often as so many bytes take. */
+    uint32_t fit = segments(t, (uint32_t)bytes);
+    uint32_t wraps = fit > least ? (fit - least + TCP_ACE_MASK) & ~TCP_ACE_MASK : 0;
+    return u32_min(least + wraps, most);
 }
 
 /* Superseded by an ACK that came before it, as far as can be told (A.1). */
@@ -221,10 +229,10 @@ static bool is_superseded(const struct tcb *t, const struct arrival *a)
 }
 
 /* 9768-27 (MUST): bytes were marked and no packet was: somebody rewrites what is fed back. */
-static void reconcile(struct tcb *t, int64_t bytes, uint32_t packets)
+static void reconcile(struct tcb *t, const struct tcp_seg *seg, int64_t bytes, uint32_t packets)
 {
     struct tcp_accecn *r = accecn_record(t);
-    if (r == NULL || bytes < 0)
+    if (seg->opt.accecn == 0 || bytes < 0)
         return;
     if (bytes > 0 && r->ece_at_option == t->ecn.ece_in && packets <= TCP_ACE_MASK)
         bar(t);
@@ -246,7 +254,7 @@ static uint32_t hear(struct tcb *t, const struct arrival *a)
     int64_t bytes = accecn_option_hear(t, a->seg);
     uint32_t marks = safe_increase(t, least, packets, bytes);
     t->ecn.ece_in += marks;
-    reconcile(t, bytes, packets);
+    reconcile(t, a->seg, bytes, packets);
     return marks;
 }
 

@@ -138,8 +138,10 @@ int64_t accecn_option_hear(struct tcb *t, const struct tcp_seg *seg)
 {
     struct tcp_accecn *r = accecn_record(t);
     const struct tcp_opts *o = &seg->opt;
-    if (r == NULL || o->accecn == 0)
+    if (r == NULL)
         return -1;
+    if (o->accecn == 0) /* a peer whose options come has none when no counter has changed */
+        return r->has_come && !r->is_ignored ? 0 : -1;
     if (!r->has_come)
         r->is_ignored = is_zeroed(o);
     r->has_come = true;
