@@ -71,7 +71,7 @@ static void open_one(int with_echo)
     ut_endpoint any = {0}, local, remote = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 2}, .port = 80};
     ut_handle ours, theirs;
     ut_info info;
-    REQUIRE(ut_connect(client, &any, &remote, now, &ours) == 0);
+    REQUIRE(ut_connect(client, &any, &remote, 0, now, &ours) == 0);
     for (int i = 0; i < 4; i++) settle(0);
     REQUIRE(ut_accept(server, listener, now, &theirs, &local, &remote) == 0);
     REQUIRE(ut_get_info(client, ours, &info) == 0 && info.state == UT_STATE_ESTABLISHED);

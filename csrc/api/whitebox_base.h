@@ -204,7 +204,7 @@ struct wb_opts {
 };
 struct wb_seg {
     uint16_t sport, dport, wnd, urp;
-    uint8_t flags;
+    uint16_t flags;
     uint32_t seq, ack, data_at, len;
     struct wb_opts opt;
 };
@@ -221,7 +221,7 @@ void wb_tcp_checksum_partial(uint8_t *tcp, uint32_t len, const uint8_t src[16],
                              const uint8_t dst[16]);
 size_t wb_dump_tcp(char *to, size_t cap, const struct wb_seg *s, uint32_t seq_base,
                    uint32_t ack_base);
-size_t wb_dump_flags(char *to, size_t cap, uint8_t flags);
+size_t wb_dump_flags(char *to, size_t cap, uint16_t flags);
 /* CDEF END */
 
 #endif

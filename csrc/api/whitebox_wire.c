@@ -457,4 +457,4 @@ size_t wb_dump_tcp(char *to, size_t cap, const struct wb_seg *s, uint32_t seq_ba
     return dump_tcp(to, cap, &x, seq_make(seq_base), seq_make(ack_base));
 }
 
-size_t wb_dump_flags(char *to, size_t cap, uint8_t flags) { return dump_flags(to, cap, flags); }
+size_t wb_dump_flags(char *to, size_t cap, uint16_t flags) { return dump_flags(to, cap, flags); }

@@ -61,7 +61,9 @@ typedef struct {
     uint32_t use_rack;              /* RFC 8985 where SACK is agreed; 0: RFC 6675 */
     uint32_t path_mtu_discovery;    /* RFC 1191: DF on IPv4 packets; 0: they may be fragmented */
     uint32_t mtu_probing;           /* RFC 4821: 0 never, 1 when a black hole is found, 2 always */
-    uint32_t ecn;                   /* RFC 3168: 0 off, 1 ask and accept, 2 accept when asked */
+    uint32_t ecn;                   /* RFC 3168: 0 off, 1 ask and accept, 2 accept when asked;
+                                       RFC 9768: 3 ask and accept, 4 accept and ask for RFC 3168,
+                                       5 accept when asked */
     uint32_t nodelay;               /* 1 = Nagle off for new connections */
     uint32_t port_first, port_last; /* ephemeral ports, RFC 6056 */
     uint32_t challenge_ack_limit;   /* per connection and second, RFC 5961 7 */

@@ -62,8 +62,11 @@ typedef struct {
     uint64_t spurious_recoveries;  /* recoveries taken back, RFC 4015 */
     uint64_t dsacks_out;           /* duplicates reported to the peer */
     uint32_t ecn_ok;               /* RFC 3168: agreed, as receiver 1, as sender too 2 */
+    uint32_t accecn;               /* RFC 9768 was agreed: what is counted below are packets */
     uint64_t ce_in, ece_in;        /* data segments with CE received; ACKs with ECE */
     uint64_t ecn_reductions;       /* of cwnd, because of ECE */
+    uint64_t ce_bytes_in;          /* payload that came marked, RFC 9768 */
+    uint64_t ce_bytes_delivered;   /* of ours, as the peer's options say */
     uint32_t half_open, accept_queue, backlog; /* listeners */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];

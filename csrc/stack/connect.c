@@ -56,7 +56,7 @@ int connect_begin(ut_stack *s, const struct flow_key *name, unsigned flags, stru
     tcb_init(&c->tcb, &s->env, &start);
     path_begin(s, c);
     if (flags != 0)
-        c->tcb.ecn.asks = flags == UT_CONNECT_ECN;
+        c->tcb.ecn.asks = (flags == UT_CONNECT_ECN ? ecn_best(&s->env.params) : ECN_NONE) & 3;
     c->has_user = true;
     tcp_open(&c->tcb, s->now);
     conn_after(s, c, (struct trace_cause){.call = "connect"});

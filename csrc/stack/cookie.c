@@ -7,6 +7,7 @@
 
 #include "stack/egress.h"
 #include "stack/isn.h"
+#include "tcp/accecn.h"
 
 #define COOKIE_PERIOD (64 * NS_PER_S)
 #define COOKIE_PERIODS 2u /* how many a cookie lives */
@@ -61,11 +62,15 @@ void cookie_send(ut_stack *s, struct rx *rx)
     struct tcp_seg synack;
     struct tcp_start start = cookie_start(s, rx, iss);
     half_init(&half, &s->env, &rx->seg, &start);
-    if (!half.ts_ok)
-        half.sack_ok = half.wscale_ok = half.ecn_ok = false; /* nowhere to remember them */
+    if (!half.ts_ok) {
+        half.sack_ok = half.wscale_ok = false; /* nowhere to remember them */
+        if (half.ecn == ECN_CLASSIC)
+            half.ecn = ECN_NONE;
+    }
     half_synack(&half, s->now, &synack);
     if (half.ts_ok) {
-        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) | (half.ecn_ok ? COOKIE_ECN : 0) |
+        uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) |
+                        (half.ecn == ECN_CLASSIC ? COOKIE_ECN : 0) |
                         (half.wscale_ok ? half.snd_wscale : COOKIE_NO_WSCALE);
         uint32_t ts = (synack.opt.ts_val & ~COOKIE_TS_MASK) | told;
         /* Never ahead of the clock: what follows would look old (RFC 7323 5.3). */
@@ -99,6 +104,9 @@ static struct tcp_seg cookie_syn(const struct rx *rx, uint32_t mss_class)
         syn.opt.has_wscale = (told & 15) != COOKIE_NO_WSCALE;
         syn.opt.wscale = (uint8_t)(told & 15);
     }
+    /* RFC 9768 5.1: only who asked for its feedback has such a value there. */
+    if (!(syn.flags & TCP_ECE) && accecn_field(&rx->seg) > 1)
+        syn.flags |= TCP_FLAGS_ECN;
     return syn;
 }
 

@@ -115,7 +115,9 @@ static void egress_out(ut_stack *s, const struct conn *c, struct tcp_out *out,
 static uint32_t egress_limit(const ut_stack *s, const struct conn *c)
 {
     bool is_v4 = ipaddr_is_v4(&c->key.remote);
-    if (!egress_has_tso(s, is_v4))
+    /* RFC 9768 3.3.3: where CWR is a bit of a counter, what cuts segments would keep it on the
+     * first only. */
+    if (!egress_has_tso(s, is_v4) || (c->tcb.ack_flags & TCP_CWR))
         return 1;
     uint32_t most = u32_min(s->link->gso_max, IP_PACKET_MAX);
     return most - stack_ip_header_len(is_v4) - TCP_MAX_HEADER_LEN;

@@ -152,7 +152,7 @@ void half_open_timeout(ut_stack *s, struct deadline_node *node)
         return;
     }
     h->key.owners++;
-    h->half.retransmitted = true;
+    half_retry(&h->half);
     stack_count(s, COUNTER_synack_retransmits);
     half_open_answer(s, h, NULL);
     half_open_arm(s, h);

@@ -5,6 +5,7 @@
 #include "stack/half_open.h"
 #include "stack/path.h"
 #include "stack/timewait.h"
+#include "tcp/accecn_option.h"
 #include "tcp/rack.h"
 #include "tcp/recovery.h"
 #include "tcp/sent.h"
@@ -102,9 +103,15 @@ static void info_recovery(const struct tcb *t, ut_info *out)
 static void info_ecn(const struct tcb *t, ut_info *out)
 {
     out->ecn_ok = t->ecn.on + t->ecn.ect;
+    out->accecn = t->ecn.accurate;
     out->ce_in = t->ecn.ce_in;
     out->ece_in = t->ecn.ece_in;
     out->ecn_reductions = t->ecn.reductions;
+    const struct tcp_accecn *r = accecn_record(t);
+    if (r != NULL) {
+        out->ce_bytes_in = r->in[ECN_CE];
+        out->ce_bytes_delivered = r->out[ECN_CE];
+    }
 }
 
 static void info_counts(const struct tcb *t, ut_info *out)
@@ -148,6 +155,8 @@ static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
         bytes += sizeof *t->times;
     if (t->log != NULL)
         bytes += sizeof *t->log;
+    if (t->ecn.record != 0)
+        bytes += sizeof(struct tcp_accecn);
     return bytes;
 }
 

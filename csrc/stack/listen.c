@@ -188,7 +188,7 @@ static void listen_syn(ut_stack *s, struct rx *rx, struct listener *l, const seq
 {
     stack_count(s, COUNTER_syn_received);
     if (l->refuses_ecn)
-        rx->seg.flags &= (uint8_t) ~(TCP_ECE | TCP_CWR);
+        rx->seg.flags &= (uint16_t)~TCP_FLAGS_ECN;
     if (s->config.syn_cookies == 2) {
         cookie_send(s, rx);
         return;
@@ -218,6 +218,8 @@ static bool listen_cookie(ut_stack *s, struct rx *rx, struct listener *l)
             egress_reset(s, rx);
         return true;
     }
+    if (l->refuses_ecn)
+        half.ecn = ECN_NONE;
     if (listen_promote(s, rx, l, &(struct promotion){&half, 0, TIME_NEVER}))
         stack_count(s, COUNTER_cookies_ok);
     return true;

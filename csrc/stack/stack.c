@@ -9,6 +9,7 @@
 #include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
+#include "tcp/accecn_option.h"
 #include "tcp/ecn.h"
 #include "tcp/sent.h"
 #include "tcp/times.h"
@@ -21,6 +22,7 @@
 #define TIMES_SLAB 16u
 #define SENT_SLAB 4u
 #define CC_SLAB 8u
+#define ACCECN_SLAB 8u
 #define RINGS_KEPT 64u
 #define BUFFER_MIN 4096u
 #define BUFFER_MAX (UINT32_C(1) << 30) /* RFC 7323 2.3: the largest window there is */
@@ -49,7 +51,7 @@ static bool stack_config_is_valid(const ut_config *c)
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
            c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS &&
-           c->ecn <= ECN_ACCEPT;
+           c->ecn <= ECN_ACCURATE_QUIET;
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */
@@ -93,6 +95,7 @@ static void stack_init_tcp(ut_stack *s)
               c->max_connections);
     pool_init(&env->times, &s->alloc, sizeof(struct tcp_times), TIMES_SLAB, c->max_connections);
     pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
+    pool_init(&env->accecn, &s->alloc, sizeof(struct tcp_accecn), ACCECN_SLAB, c->max_connections);
     pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
     env->cc.rand = &s->rand;
     env->cc.standard = cc_at(c->congestion);
@@ -196,6 +199,7 @@ void stack_free(ut_stack *s)
     pool_fini(&s->env.trouble);
     pool_fini(&s->env.times);
     pool_fini(&s->env.sent);
+    pool_fini(&s->env.accecn);
     pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);
     ring_cache_fini(&s->env.rcv_rings);

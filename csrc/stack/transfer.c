@@ -149,7 +149,7 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
     case UT_OPT_ECN:
         if (value < 0 || value > 1)
             return -UT_E_INVALID;
-        c->tcb.ecn.ect = value == 1 && c->tcb.ecn.on && !c->tcb.ecn.fell_back;
+        c->tcb.ecn.ect = value == 1 && c->tcb.ecn.on && !c->tcb.ecn.barred;
         break;
     case UT_OPT_DSCP:
         if (value < 0 || value > 63)

@@ -3,6 +3,7 @@
  */
 #include "tcp/arrive.h"
 
+#include "tcp/accecn.h"
 #include "tcp/ecn.h"
 #include "tcp/steps.h"
 #include "tcp/timers.h"
@@ -73,6 +74,8 @@ static struct tcp_verdict not_acceptable(struct tcb *t, const struct arrival *a,
     }
     if (why == DROP_tcp_seq_outside && a->seg->len > 0 && seq_lt(a->seg->seq, t->rcv_nxt))
         note_duplicate(t, a->seg->seq, seq_add(a->seg->seq, a->seg->len));
+    if (a->seg->flags & TCP_SYN)
+        accecn_synack_again(t, a->seg);
     t->ack_now = true;
     return verdict_drop(why);
 }
@@ -220,7 +223,12 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
     if (completes_simultaneous_open(t, a->seg)) {
-        ecn_learn_crossing(t, a->seg);
+        if (!ecn_learn_crossing(t, a->seg)) {
+            v = close_with(t, UT_E_RESET);
+            v.reason = DROP_tcp_ecn_mixed;
+            v.reset = true;
+            return v;
+        }
         a->seq = t->rcv_nxt;
         v = verdict_continue();
     } else {

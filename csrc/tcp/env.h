@@ -46,6 +46,7 @@ struct tcp_env {
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
     struct pool times;   /* of struct tcp_times: while data is in flight */
     struct pool sent;    /* of struct sent_log: the same, where the rate is sampled */
+    struct pool accecn;  /* of struct tcp_accecn: while RFC 9768 is agreed */
     struct cc_env cc;
     struct rand *rand;
     struct tcp_moves moves;

@@ -4,6 +4,8 @@
  */
 #include "tcp/half.h"
 
+#include "tcp/accecn.h"
+#include "tcp/accecn_option.h"
 #include "tcp/arrive.h"
 #include "tcp/ecn.h"
 #include "tcp/options.h"
@@ -27,7 +29,9 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .ts_ok = p->use_timestamps && o->has_ts,
         .sack_ok = p->use_sack && o->sack_permitted,
         .wscale_ok = p->use_window_scale && o->has_wscale,
-        .ecn_ok = ecn_may_accept(p, syn),
+        .ecn = ecn_accept(p, syn) & 3u,
+        .syn_ecn = syn->ip_ecn & 3u,
+        .knows_accurate = ecn_knows_accurate(p->ecn),
     };
     h->ts_recent = h->ts_ok ? o->ts_val : 0;
     if (h->wscale_ok) {
@@ -36,9 +40,25 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
     }
 }
 
+/* 9768-02, 3168-01: what the SYN,ACK says of ECN. */
+static uint16_t synack_flags(const struct tcp_half *h)
+{
+    if (h->ecn == ECN_ACCURATE)
+        return h->is_plain ? 0 : accecn_code(h->syn_ecn);
+    return h->ecn == ECN_CLASSIC ? TCP_ECE : 0;
+}
+
+void half_retry(struct tcp_half *h)
+{
+    /* 9768-26: the second has no flags, and the mode stays. */
+    if (h->retransmitted && h->ecn == ECN_ACCURATE)
+        h->is_plain = h->barred = true;
+    h->retransmitted = h->no_option = true; /* the first has no option */
+}
+
 void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
 {
-    *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK | (h->ecn_ok ? TCP_ECE : 0),
+    *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK | synack_flags(h),
                             .seq = h->iss,
                             .ack = seq_add(h->irs, 1),
                             .wnd = (uint16_t)h->rcv_wnd};
@@ -52,11 +72,14 @@ void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
                                  .ts_ecr = h->ts_recent};
     if (h->ts_ok)
         out->opt.ts_val = options_ts_now(h->ts_offset, now);
+    if (h->ecn == ECN_ACCURATE && !h->no_option)
+        accecn_option_first(&out->opt); /* 9768-25 */
 }
 
 void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
 {
-    *out = (struct tcp_seg){.flags = TCP_ACK,
+    uint16_t ace = h->ecn == ECN_ACCURATE ? accecn_counter(0) : 0;
+    *out = (struct tcp_seg){.flags = TCP_ACK | ace,
                             .seq = seq_add(h->iss, 1),
                             .ack = seq_add(h->irs, 1),
                             .wnd = (uint16_t)(h->rcv_wnd >> (h->wscale_ok ? h->rcv_wscale : 0))};
@@ -82,9 +105,8 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     if (h->ts_ok && !rst && seg->opt.has_ts && (int32_t)(seg->opt.ts_val - h->ts_recent) < 0)
         return half_unacceptable(seg, DROP_tcp_paws);
     if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst) {
-        /* RFC 3168 6.1.1: a SYN that does not ask any more is believed, and one that asks late is
-         * not: a SYN,ACK without ECE has left. */
-        h->ecn_ok &= (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+        if (!accecn_syn_again(h, seg))
+            return (struct tcp_verdict){VERDICT_CLOSED, DROP_tcp_ecn_mixed, true};
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
     }
     if (h->ts_ok && !rst && !seg->opt.has_ts)

@@ -4,6 +4,7 @@
  */
 #include "tcp/options.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/mtu.h"
 
 void options_learn(struct tcb *t, const struct tcp_seg *syn, ns_t now)
@@ -95,7 +96,7 @@ static bool owes_sack(const struct tcb *t)
 void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out)
 {
     out->has_mss = out->has_wscale = out->sack_permitted = false;
-    out->sack_count = 0;
+    out->sack_count = out->accecn = 0;
     out->has_ts = t->ts_ok;
     if (t->ts_ok) {
         /* RFC 7323 3.2 (MUST): on every segment but RST once negotiated. */
@@ -104,11 +105,13 @@ void options_for_segment(const struct tcb *t, ns_t now, struct tcp_opts *out)
     }
     if (owes_sack(t))
         options_sack(t, out);
+    if (UT_UNLIKELY(t->ecn.record != 0))
+        accecn_option_put(t, out);
 }
 
 uint32_t options_next_length(const struct tcb *t)
 {
-    if (!owes_sack(t))
+    if (!owes_sack(t) && UT_LIKELY(t->ecn.record == 0))
         return options_data_length(t);
     struct tcp_opts o;
     options_for_segment(t, 0, &o);

@@ -6,6 +6,7 @@
  */
 #include "tcp/output.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/ecn.h"
 #include "tcp/options.h"
 #include "tcp/pace.h"
@@ -24,7 +25,7 @@ static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_se
 static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_length(t); }
 
 /* Everything but sequence number, data and the bits that go with them. */
-static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_out *out)
+static void fill(struct tcb *t, ns_t now, seq32 seq, uint16_t flags, struct tcp_out *out)
 {
     out->seg.flags = flags | t->ack_flags;
     out->seg.seq = seq;
@@ -36,10 +37,12 @@ static void fill(struct tcb *t, ns_t now, seq32 seq, uint8_t flags, struct tcp_o
     out->seg.data = NULL;
     out->seg.len = 0;
     options_for_segment(t, now, &out->seg.opt);
+    out->mss = (uint16_t)mss_now(t); /* while it is known what these options are */
+    if (UT_UNLIKELY(out->seg.opt.accecn != 0))
+        accecn_option_sent(t, &out->seg.opt);
     t->dsacks_out += t->dsack_due;
     t->dsack_due = false; /* 2883-02: each is reported once */
     out->data.len[0] = out->data.len[1] = 0;
-    out->mss = (uint16_t)mss_now(t);
     t->ack_now = false;
     t->delack_deadline = TIME_NEVER;
     t->last_ack_sent = t->rcv_nxt;
@@ -94,11 +97,13 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     uint64_t data_end = u64_min(run->hi, t->sendq.end);
     uint32_t len = run->lo < data_end ? (uint32_t)(data_end - run->lo) : 0;
     bool fin = t->fin_sent && run->hi > t->sendq.end;
+    if (run->lo == 0)
+        accecn_option_give_up(t); /* 9768-26: the first data had one */
     fill(t, now, tcb_snd_seq(t, run->lo), fin ? TCP_FIN : 0, out);
     carry(t, run->lo, len, out);
     recovery_sent(t, run, now);
     if (recovery_has_more(t) && run->hi < t->sendq.end)
-        out->seg.flags &= (uint8_t)~TCP_PSH; /* the next one says it */
+        out->seg.flags &= (uint16_t)~TCP_PSH; /* the next one says it */
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
     times_sent_again(t);

@@ -4,6 +4,7 @@
  */
 #include "tcp/tcb.h"
 
+#include "tcp/accecn_option.h"
 #include "tcp/options.h"
 #include "tcp/sent.h"
 #include "tcp/timers.h"
@@ -42,7 +43,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->cwnd_use_end = start->iss;
     t->rto_min = p->rto_min;
     t->ack_flags = TCP_ACK;
-    t->ecn.asks = p->ecn == ECN_ASK;
+    t->ecn.asks = ecn_wish(p) & 3;
     t->rack.reo_wnd_mult = 1;
     t->rack.tlp_sampled = true;
     keepalive_init(&t->keepalive);
@@ -70,6 +71,7 @@ void tcb_fini(struct tcb *t)
     cc_fini(&t->cc);
     sent_forget(t);
     times_close(t);
+    accecn_options_end(t);
     if (t->trouble != NULL)
         give_trouble_back(t);
 }

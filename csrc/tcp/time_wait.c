@@ -17,6 +17,7 @@ void tw_init(struct tcp_tw *w, const struct tcb *t)
         .wnd = (uint16_t)u32_min(
             seq_len(t->rcv_adv, t->rcv_nxt) >> (t->wscale_ok ? t->rcv_wscale : 0), 65535),
         .ts_ok = t->ts_ok,
+        .ace = t->ecn.accurate ? t->ack_flags >> TCP_ACE_SHIFT & TCP_ACE_MASK : 0,
     };
 }
 
@@ -51,7 +52,10 @@ struct tcp_verdict tw_arrive(struct tcp_tw *w, const struct tcp_seg *seg)
 
 void tw_ack(const struct tcp_tw *w, ns_t now, struct tcp_seg *out)
 {
-    *out = (struct tcp_seg){.flags = TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
+    *out = (struct tcp_seg){.flags = (uint16_t)(TCP_ACK | w->ace << TCP_ACE_SHIFT),
+                            .seq = w->snd_nxt,
+                            .ack = w->rcv_nxt,
+                            .wnd = w->wnd};
     if (w->ts_ok) {
         out->opt.has_ts = true;
         out->opt.ts_val = options_ts_now(w->ts_offset, now);

@@ -11,8 +11,9 @@ struct tcp_tw {
     seq32 snd_nxt, rcv_nxt;
     uint32_t ts_recent, ts_offset;
     uint16_t wnd; /* as last offered, scaled for the wire */
-    bool ts_ok;
-    bool is_shown; /* the stack's: a connection with a user shows this wait */
+    bool ts_ok : 1;
+    bool is_shown : 1; /* the stack's: a connection with a user shows this wait */
+    uint8_t ace : 3;   /* RFC 9768: the counter our ACKs have */
 };
 
 void tw_init(struct tcp_tw *w, const struct tcb *t);

@@ -40,8 +40,7 @@ void tcp_open_from_half(struct tcb *t, const struct tcp_half *half, ns_t now)
     t->ts_recent = half->ts_recent;
     t->ts_recent_at = now;
     t->syn_retransmitted = half->retransmitted;
-    if (half->ecn_ok)
-        ecn_begin(t);
+    ecn_begin_from_half(t, half);
     cc_start(&t->cc, t->snd_mss - options_data_length(t));
     tcp_set_state(t, TCP_SYN_RECEIVED);
     timers_start_rexmt(t, now);

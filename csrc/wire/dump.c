@@ -27,15 +27,15 @@ __attribute__((format(printf, 2, 3))) static void dump_put(struct dump_text *t, 
         t->len += (size_t)wanted < room ? (size_t)wanted : room - 1;
 }
 
-static void dump_put_flags(struct dump_text *t, uint8_t flags)
+static void dump_put_flags(struct dump_text *t, uint16_t flags)
 {
     /* ACK last, as the RFC's figures write it. */
     static const struct {
-        uint8_t bit;
+        uint16_t bit;
         const char *name;
     } names[] = {
-        {TCP_SYN, "SYN"}, {TCP_FIN, "FIN"}, {TCP_RST, "RST"}, {TCP_PSH, "PSH"},
-        {TCP_URG, "URG"}, {TCP_ECE, "ECE"}, {TCP_CWR, "CWR"}, {TCP_ACK, "ACK"},
+        {TCP_SYN, "SYN"}, {TCP_FIN, "FIN"}, {TCP_RST, "RST"}, {TCP_PSH, "PSH"}, {TCP_URG, "URG"},
+        {TCP_AE, "AE"},   {TCP_ECE, "ECE"}, {TCP_CWR, "CWR"}, {TCP_ACK, "ACK"},
     };
     const char *separator = "";
     for (size_t i = 0; i < UT_COUNTOF(names); i++) {
@@ -72,11 +72,17 @@ static void dump_put_options(struct dump_text *t, const struct tcp_opts *o, seq3
                  o->sack[i].left.v - ack_base.v, o->sack[i].right.v - ack_base.v);
         separator = ",";
     }
+    if (o->accecn != 0) {
+        dump_put(t, "%saccecn%u", separator, o->accecn_order);
+        for (uint32_t i = 0; i + 1 < u32_min(o->accecn, 4); i++)
+            dump_put(t, " %u", o->accecn_field[i]);
+        separator = ",";
+    }
     if (separator[0] == ',')
         dump_put(t, ">");
 }
 
-size_t dump_flags(char *to, size_t cap, uint8_t flags)
+size_t dump_flags(char *to, size_t cap, uint16_t flags)
 {
     struct dump_text t = {to, cap, 0};
     dump_put_flags(&t, flags);

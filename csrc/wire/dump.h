@@ -9,6 +9,6 @@
  * never more than `cap` bytes. Returns the length. */
 size_t dump_tcp(char *to, size_t cap, const struct tcp_seg *s, seq32 seq_base, seq32 ack_base);
 /* "SYN,ACK"; "." for none. */
-size_t dump_flags(char *to, size_t cap, uint8_t flags);
+size_t dump_flags(char *to, size_t cap, uint16_t flags);
 
 #endif

@@ -20,7 +20,7 @@ enum drop_reason tcp_parse(const uint8_t *p, size_t len, struct tcp_seg *out)
     out->dport = get_be16(p + 2);
     out->seq = seq_make(get_be32(p + 4));
     out->ack = seq_make(get_be32(p + 8));
-    out->flags = p[13];
+    out->flags = get_be16(p + 12) & 0x1ff;
     out->ip_ecn = 0;
     out->wnd = get_be16(p + 14);
     out->urp = get_be16(p + 18);
@@ -45,8 +45,7 @@ size_t tcp_write(uint8_t *to, const struct tcp_seg *s)
     put_be16(to + 2, s->dport);
     put_be32(to + 4, s->seq.v);
     put_be32(to + 8, s->ack.v);
-    to[12] = (uint8_t)(header / 4 << 4);
-    to[13] = s->flags;
+    put_be16(to + 12, (uint16_t)(header / 4 << 12 | s->flags));
     put_be16(to + 14, s->wnd);
     put_be16(to + TCP_CHECKSUM_OFFSET, 0);
     put_be16(to + 18, s->urp);

@@ -20,15 +20,20 @@ enum tcp_flag {
     TCP_URG = 0x20,
     TCP_ECE = 0x40,
     TCP_CWR = 0x80,
+    TCP_AE = 0x100, /* RFC 9768 3.1.1 */
 };
+#define TCP_FLAGS_ECN (TCP_AE | TCP_CWR | TCP_ECE)
+/* The same three as a number: ACE, RFC 9768 3.2.2. */
+#define TCP_ACE_SHIFT 6
+#define TCP_ACE_MASK 7u
 
 struct tcp_seg {
     uint16_t sport, dport;
-    uint8_t flags;
-    uint8_t ip_ecn; /* low two bits of the IP header's traffic class; set by the caller */
-    uint16_t wnd;   /* as on the wire, unscaled */
+    uint16_t flags;
+    uint16_t wnd; /* as on the wire, unscaled */
     uint16_t urp;
     uint16_t gso_size; /* payload bytes of each original segment when the link merged some; or 0 */
+    uint8_t ip_ecn;    /* low two bits of the IP header's traffic class; set by the caller */
     seq32 seq, ack;
     const uint8_t *data;
     uint32_t len; /* payload bytes; SYN and FIN not counted */
@@ -52,7 +57,7 @@ void tcp_checksum_partial(uint8_t *tcp, uint32_t len, const struct ipaddr *src,
                           const struct ipaddr *dst);
 
 #define TCP_CHECKSUM_OFFSET 16
-/* Of a header as tcp_write left it: enum tcp_flag. */
+/* Of a header as tcp_write left it: enum tcp_flag, but for AE. */
 static inline uint8_t tcp_flags(const uint8_t *tcp) { return tcp[13]; }
 
 #endif

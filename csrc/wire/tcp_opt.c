@@ -17,6 +17,8 @@
 #define TCP_OPT_SACK_PERMITTED 4
 #define TCP_OPT_SACK 5
 #define TCP_OPT_TS 8
+#define TCP_OPT_ACCECN_0 172
+#define TCP_OPT_ACCECN_1 174
 #define TCP_OPT_NOP_NOP_TS 0x0101080au /* kind 8, length 10 */
 #define TCP_OPT_TS_BLOCK_LEN 12u
 #define TCP_OPT_SACK_BLOCK_LEN 8u
@@ -40,6 +42,16 @@ static bool tcp_opt_read_sack(const uint8_t *p, size_t len, struct tcp_opts *out
     }
     out->sack_count = (uint8_t)n;
     return true;
+}
+
+/* 9768-22 (MUST): as many whole fields as there are; the rest is padding. */
+static void tcp_opt_read_accecn(uint8_t kind, const uint8_t *p, size_t len, struct tcp_opts *out)
+{
+    uint8_t fields = (uint8_t)(len / 3 < 3 ? len / 3 : 3);
+    out->accecn = (uint8_t)(1 + fields);
+    out->accecn_order = kind == TCP_OPT_ACCECN_1;
+    for (uint8_t i = 0; i < fields; i++, p += 3)
+        out->accecn_field[i] = (uint32_t)p[0] << 16 | get_be16(p + 1);
 }
 
 /* One option of a kind that has a length: `p[0..len)` is what follows kind and length. False when
@@ -70,6 +82,10 @@ static bool tcp_opt_read(uint8_t kind, const uint8_t *p, size_t len, struct tcp_
         if (len != 8)
             return false;
         tcp_opt_read_ts(p, out);
+        return true;
+    case TCP_OPT_ACCECN_0:
+    case TCP_OPT_ACCECN_1:
+        tcp_opt_read_accecn(kind, p, len, out);
         return true;
     default:
         return true; /* RFC 9293 3.1 (MUST-6): a kind not implemented is passed over */
@@ -115,9 +131,28 @@ static size_t tcp_opt_length_without_sack(const struct tcp_opts *o)
     return len;
 }
 
+/* 0: none, or there is no room for it. */
+static size_t tcp_opt_accecn_fitting(const struct tcp_opts *o, size_t used)
+{
+    if (UT_LIKELY(o->accecn == 0))
+        return 0;
+    size_t len = tcp_opt_accecn_length(o->accecn - 1u);
+    return used + len <= TCP_OPT_MAX_LEN ? len : 0;
+}
+
+uint32_t tcp_opt_length_beside(const struct tcp_opts *o, uint32_t sack_most)
+{
+    struct tcp_opts others = *o;
+    others.accecn = 0;
+    others.sack_count = (uint8_t)(o->sack_count < sack_most ? o->sack_count : sack_most);
+    return (uint32_t)tcp_opt_length(&others);
+}
+
 /* How many SACK blocks there is room for after the rest. */
 static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 {
+    if (o->sack_count == 0 || used + 4 > TCP_OPT_MAX_LEN)
+        return 0;
     size_t room = (TCP_OPT_MAX_LEN - used - 4) / TCP_OPT_SACK_BLOCK_LEN;
     room = room < TCP_OPT_MAX_SACK ? room : TCP_OPT_MAX_SACK;
     return o->sack_count < room ? o->sack_count : room;
@@ -126,6 +161,9 @@ static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 size_t tcp_opt_length(const struct tcp_opts *o)
 {
     size_t len = tcp_opt_length_without_sack(o);
+    if (UT_LIKELY((o->sack_count | o->accecn) == 0))
+        return len;
+    len += tcp_opt_accecn_fitting(o, len);
     size_t blocks = tcp_opt_sack_fitting(o, len);
     return blocks == 0 ? len : len + 4 + blocks * TCP_OPT_SACK_BLOCK_LEN;
 }
@@ -153,6 +191,20 @@ static uint8_t *tcp_opt_put_sack(uint8_t *to, const struct tcp_opts *o, size_t b
     return to;
 }
 
+static uint8_t *tcp_opt_put_accecn(uint8_t *to, const struct tcp_opts *o, size_t len)
+{
+    uint32_t fields = o->accecn - 1u, bare = 2 + 3 * fields;
+    memset(to, TCP_OPT_NOP, len - bare);
+    uint8_t *at = to + (len - bare);
+    at[0] = o->accecn_order ? TCP_OPT_ACCECN_1 : TCP_OPT_ACCECN_0;
+    at[1] = (uint8_t)bare;
+    for (uint32_t i = 0; i < fields; i++) {
+        at[2 + 3 * i] = (uint8_t)(o->accecn_field[i] >> 16);
+        put_be16(at + 3 + 3 * i, (uint16_t)o->accecn_field[i]);
+    }
+    return to + len;
+}
+
 size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
 {
     uint8_t *start = to;
@@ -170,6 +222,11 @@ size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
         put_be32(to, 0x01030300u | o->wscale);
         to += 4;
     }
+    if (UT_LIKELY((o->sack_count | o->accecn) == 0))
+        return (size_t)(to - start);
+    size_t accecn = tcp_opt_accecn_fitting(o, (size_t)(to - start));
+    if (accecn != 0)
+        to = tcp_opt_put_accecn(to, o, accecn);
     size_t blocks = tcp_opt_sack_fitting(o, (size_t)(to - start));
     if (blocks != 0)
         to = tcp_opt_put_sack(to, o, blocks);

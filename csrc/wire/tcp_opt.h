@@ -1,7 +1,8 @@
 /* tcp_opt.h: TCP options, parsed into and written from one struct.
  *
- * RFC 9293 3.2 (MSS), 7323 (window scale, timestamps), 2018 (SACK). Unknown kinds with a length
- * are skipped (MUST-6); an illegal length makes the whole segment DROP_tcp_options (MUST-7).
+ * RFC 9293 3.2 (MSS), 7323 (window scale, timestamps), 2018 (SACK), 9768 (AccECN). Unknown kinds
+ * with a length are skipped (MUST-6); an illegal length makes the whole segment DROP_tcp_options
+ * (MUST-7).
  */
 #ifndef UT_WIRE_TCP_OPT_H
 #define UT_WIRE_TCP_OPT_H
@@ -22,18 +23,26 @@ struct tcp_opts {
     uint16_t mss;
     uint8_t wscale; /* as received: may exceed 14 */
     uint8_t sack_count;
+    uint8_t accecn;       /* fields of an AccECN option, plus one; 0 = none */
+    uint8_t accecn_order; /* 0: kind 172, 1: kind 174 */
     uint32_t ts_val, ts_ecr;
     struct tcp_sack_block sack[TCP_OPT_MAX_SACK];
+    uint32_t accecn_field[3]; /* in the wire's order */
 };
 
 /* `p[0..len)` is the option part of a header. Resets *out first. The common established-state
  * block (NOP NOP timestamp, 12 bytes) is recognised by one compare. */
 enum drop_reason tcp_opt_parse(const uint8_t *p, size_t len, struct tcp_opts *out);
 /* Writes at most TCP_OPT_MAX_LEN bytes in Linux's order (SYN with timestamps: MSS, SACK-permitted,
- * TS, NOP, WS; SYN without: MSS, NOP, NOP, SACK-permitted, NOP, WS; else NOP NOP TS, NOP NOP
- * SACK), padded to a multiple of 4; drops SACK blocks that do not fit. Returns the length. */
+ * TS, NOP, WS; SYN without: MSS, NOP, NOP, SACK-permitted, NOP, WS; else NOP NOP TS, AccECN,
+ * NOP NOP SACK), padded to a multiple of 4; drops SACK blocks that do not fit. Returns the length.
+ */
 size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o);
 /* The length tcp_opt_write would return. */
 size_t tcp_opt_length(const struct tcp_opts *o);
+/* The same, without an AccECN option and with no more than so many SACK blocks. */
+uint32_t tcp_opt_length_beside(const struct tcp_opts *o, uint32_t sack_most);
+/* Of an AccECN option with so many fields, padded. */
+static inline uint32_t tcp_opt_accecn_length(uint32_t fields) { return (2 + 3 * fields + 3) & ~3u; }
 
 #endif

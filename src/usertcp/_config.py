@@ -22,7 +22,7 @@ _SECONDS = frozenset(
 _FIXED = ("fixed_isn", "fixed_ts_offset")
 PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RANGES = {
-    "port_first": (1, 65535), "port_last": (1, 65535), "mtu_probing": (0, 2), "ecn": (0, 2),
+    "port_first": (1, 65535), "port_last": (1, 65535), "mtu_probing": (0, 2), "ecn": (0, 5),
 }  # fmt: skip
 _RINGS = ("rcv_buffer", "snd_buffer")
 
@@ -95,7 +95,8 @@ class StackConfig:
     default), 2 always."""
     ecn: int | None = None
     """Explicit congestion notification, RFC 3168: 0 off, 1 ask for it and agree when asked, 2 agree
-    when asked (the default)."""
+    when asked (the default). With more accurate feedback, RFC 9768: 3 ask for that and agree to
+    either, 4 agree to either and ask for RFC 3168's, 5 agree to either when asked."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
     port_first: int | None = None

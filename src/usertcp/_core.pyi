@@ -194,9 +194,12 @@ class ut_info(CData):
     spurious_recoveries: int
     dsacks_out: int
     ecn_ok: int
+    accecn: int
     ce_in: int
     ece_in: int
     ecn_reductions: int
+    ce_bytes_in: int
+    ce_bytes_delivered: int
     half_open: int
     accept_queue: int
     backlog: int
@@ -215,7 +218,7 @@ class ut_transition(CData):
     cause: CArray[bytes]
 
 class Lib:
-    DROP_COUNT: Literal[62]
+    DROP_COUNT: Literal[63]
     DROP_arp_malformed: Literal[6]
     DROP_ethertype_unknown: Literal[5]
     DROP_frame_not_ours: Literal[2]
@@ -241,21 +244,22 @@ class Lib:
     DROP_ip_version: Literal[7]
     DROP_ndp_malformed: Literal[28]
     DROP_neigh_failed: Literal[29]
-    DROP_no_source_mac: Literal[61]
+    DROP_no_source_mac: Literal[62]
     DROP_none: Literal[0]
     DROP_pmtu_absurd: Literal[24]
     DROP_pmtu_doubted: Literal[26]
     DROP_pmtu_no_news: Literal[25]
     DROP_pmtu_not_sent: Literal[23]
     DROP_tcp_accept_full: Literal[38]
-    DROP_tcp_ack_limited: Literal[59]
+    DROP_tcp_ack_limited: Literal[60]
     DROP_tcp_ack_outside: Literal[50]
     DROP_tcp_after_close: Literal[52]
     DROP_tcp_after_fin: Literal[53]
     DROP_tcp_bad_handshake_ack: Literal[51]
-    DROP_tcp_challenge_limited: Literal[58]
+    DROP_tcp_challenge_limited: Literal[59]
     DROP_tcp_checksum: Literal[31]
     DROP_tcp_cookie_bad: Literal[40]
+    DROP_tcp_ecn_mixed: Literal[58]
     DROP_tcp_flags: Literal[34]
     DROP_tcp_half_open_full: Literal[39]
     DROP_tcp_listen_bad_ack: Literal[37]
@@ -276,7 +280,7 @@ class Lib:
     DROP_tcp_syn_again: Literal[57]
     DROP_tcp_syn_challenged: Literal[48]
     DROP_tcp_table_full: Literal[41]
-    DROP_tcp_time_wait: Literal[60]
+    DROP_tcp_time_wait: Literal[61]
     DROP_tcp_window_overrun: Literal[54]
     UT_ACCEPTABLE: Literal[16]
     UT_ALL_SENT: Literal[64]

@@ -172,12 +172,19 @@ class ConnectionInfo:
     """D-SACK blocks sent."""
     ecn_ok: int
     """ECN (RFC 3168): 0 not agreed, 1 marks are answered, 2 and our data may be marked."""
+    accecn: bool
+    """More accurate ECN feedback (RFC 9768) was agreed."""
     ce_in: int
-    """Data segments received with a router's mark (CE)."""
+    """Data segments received with a router's mark (CE); with `accecn`, packets."""
     ece_in: int
-    """ACKs received that told of a mark on our data (ECE)."""
+    """ACKs received that told of a mark on our data (ECE); with `accecn`, packets of ours that the
+    peer received marked."""
     ecn_reductions: int
     """Times cwnd was reduced because of them."""
+    ce_bytes_in: int
+    """With `accecn`: bytes of payload received with a mark."""
+    ce_bytes_delivered: int
+    """With `accecn`: bytes of ours that the peer received marked, as far as its options tell."""
     half_open: int
     """Of a listener: connections in SYN-RECEIVED."""
     accept_queue: int

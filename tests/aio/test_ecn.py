@@ -33,6 +33,6 @@ async def test_who_asks_and_who_agrees(
 
 
 async def test_a_value_that_is_none():
-    with pytest.raises(ValueError, match="ecn: 3 is not between 0 and 2"):
-        async with two_stacks(ecn=3):
+    with pytest.raises(ValueError, match="ecn: 6 is not between 0 and 5"):
+        async with two_stacks(ecn=6):
             pass

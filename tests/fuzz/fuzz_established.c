@@ -21,8 +21,11 @@ static void inject(struct bench *b, ut_handle h, struct input *in)
     if (ut_get_info(b->stack, h, &i) != 0)
         return;
     struct tcp_seg s = {.flags = input_u8(in), .wnd = input_u16(in), .urp = input_u8(in)};
-    if (input_u8(in) % 4)
-        s.flags = (uint8_t)(s.flags | TCP_ACK) & (uint8_t) ~(TCP_SYN | TCP_RST);
+    uint8_t how = input_u8(in);
+    if (how % 4)
+        s.flags = (uint16_t)(s.flags | TCP_ACK) & (uint16_t) ~(TCP_SYN | TCP_RST);
+    s.flags |= how >> 2 & 1 ? TCP_AE : 0;
+    b->ip_ecn = how >> 3 & 3;
     s.seq = near(in, i.rcv_nxt);
     s.ack = near(in, i.snd_nxt);
     uint8_t options = input_u8(in);
@@ -32,6 +35,12 @@ static void inject(struct bench *b, ut_handle h, struct input *in)
         seq32 left = near(in, i.snd_una);
         s.opt.sack[s.opt.sack_count++] =
             (struct tcp_sack_block){left, seq_make(left.v + input_u16(in))};
+    }
+    if (how >> 5 & 1) {
+        s.opt.accecn = (uint8_t)(1 + (how >> 6));
+        s.opt.accecn_order = options >> 7;
+        for (uint8_t n = 0; n < how >> 6; n++)
+            s.opt.accecn_field[n] = input_u16(in);
     }
     size_t len = input_bytes(in, input_u16(in) % 1460, &data);
     bench_segment(b, &s, data, len);
@@ -86,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct bench b;
     bench_open(&b, false, 1);
-    ut_handle h = bench_establish(&b, input_u8(&in) & 1);
+    ut_handle h = bench_establish(&b, input_u8(&in) & 3);
     UT_ASSERT(h != 0);
     for (int i = 0; i < 200 && in.left > 0; i++) {
         uint8_t op = input_u8(&in);

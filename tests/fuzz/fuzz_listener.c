@@ -30,12 +30,13 @@ static uint32_t near(struct input *in, uint32_t base)
     return how < 240 ? base + (uint32_t)(int8_t)input_u8(in) : base + (input_u32(in) >> (how & 15));
 }
 
-static uint8_t flags_of(struct input *in)
+static uint16_t flags_of(struct input *in)
 {
-    static const uint8_t usual[] = {TCP_SYN,           TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH,
-                                    TCP_ACK | TCP_FIN, TCP_RST, TCP_ACK, TCP_SYN | TCP_ACK};
+    static const uint16_t usual[] = {TCP_SYN,           TCP_SYN | TCP_FLAGS_ECN, TCP_ACK | TCP_CWR,
+                                     TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN,       TCP_RST,
+                                     TCP_ACK,           TCP_SYN | TCP_ACK};
     uint8_t how = input_u8(in);
-    return how < 200 ? usual[how % sizeof usual] : input_u8(in);
+    return how < 200 ? usual[how % UT_COUNTOF(usual)] : (uint16_t)(input_u8(in) | (how & 1) << 8);
 }
 
 static void options_of(struct input *in, const struct peer *p, struct tcp_seg *s)
@@ -73,6 +74,7 @@ static void arrive(struct run *r, struct input *in)
                         .version = v4 ? 4 : 6,
                         .proto = IP_PROTO_TCP,
                         .ttl = 64,
+                        .dscp_ecn = who >> 1 & 3,
                         .payload_len = (uint32_t)(tcp + len)};
     bench_ip_write(frame, &ip);
     bench_turn(&r->b); /* what timers send is not an answer */

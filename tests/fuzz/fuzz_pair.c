@@ -68,6 +68,22 @@ static void deliver(unsigned from, unsigned which, bool keep)
     turn(to);
 }
 
+/* As a router does that would drop it otherwise. */
+static void mark(struct packet *p)
+{
+    bool v4 = p->data[0] >> 4 == 4;
+    uint8_t shift = v4 ? 0 : 4, field = p->data[1] >> shift & 3;
+    if (p->len < IPV4_HEADER_LEN || field == 0)
+        return;
+    p->data[1] |= (uint8_t)(3 << shift);
+    if (!v4)
+        return;
+    p->data[10] = p->data[11] = 0;
+    uint16_t sum = (uint16_t)~checksum_fold(checksum_add(p->data, IPV4_HEADER_LEN, 0));
+    p->data[10] = (uint8_t)(sum >> 8);
+    p->data[11] = (uint8_t)sum;
+}
+
 static void put_sum(uint8_t *p, uint16_t sum)
 {
     p[0] = (uint8_t)(sum >> 8);
@@ -145,6 +161,8 @@ static void one_op(struct input *in)
     unsigned who = op & 1;
     struct end *e = &ends[who];
     unsigned which = e->waiting > 0 ? input_u8(in) % e->waiting : 0;
+    if (op >= 80 && op < 100 && e->waiting > 0)
+        mark(&e->way[0]);
     if (op < 120 && e->waiting > 0)
         deliver(who, op < 100 ? 0 : which, op >= 110);
     else if (op < 150 && e->waiting > 0)
@@ -217,7 +235,7 @@ static void begin(uint8_t how)
         c.use_window_scale = how >> 3 & 1;
         c.rcv_buffer = how >> 4 & 1 ? 4096 : 16384;
         c.fixed_isn = how >> 5 & 1;
-        c.ecn = how >> 5 & 1 ? 2 : 1;
+        c.ecn = how >> 4 & 1 ? (i == 0 ? 3 : 5) : (i == 0 ? 1 : 2);
         c.fixed_isn_value = UINT32_MAX - 15;
         bench_open_with(&ends[i].b, &c, BENCH_NO_OFFLOAD, (uint8_t)(2 + i));
         UT_ASSERT(ends[i].b.stack != NULL);

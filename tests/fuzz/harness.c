@@ -54,6 +54,7 @@ void bench_config(ut_config *c)
     c->max_half_open = 4;
     c->rcv_buffer = c->snd_buffer = 16384;
     c->trace_capacity = 64;
+    c->ecn = 5;         /* agrees to all there is */
     c->mtu_probing = 2; /* so that a few bytes of input lead to probes */
 }
 
@@ -177,6 +178,7 @@ unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, 
                         .version = 4,
                         .proto = IP_PROTO_TCP,
                         .ttl = 64,
+                        .dscp_ecn = b->ip_ecn,
                         .payload_len = (uint32_t)(header + len)};
     ipv4_write(frame, &ip);
     return bench_frame(b, frame, IPV4_HEADER_LEN + header + len);
@@ -212,9 +214,11 @@ unsigned bench_too_big(struct bench *b, seq32 seq, uint16_t len, uint16_t mtu)
     return bench_frame(b, frame, sizeof frame);
 }
 
-ut_handle bench_establish(struct bench *b, bool timestamps)
+ut_handle bench_establish(struct bench *b, unsigned how)
 {
-    struct tcp_seg syn = {.flags = TCP_SYN, .seq = seq_make(1000), .wnd = 65535};
+    bool timestamps = how & 1, accurate = how & 2;
+    uint16_t asks = accurate ? TCP_FLAGS_ECN : 0, tells = accurate ? TCP_CWR : 0;
+    struct tcp_seg syn = {.flags = TCP_SYN | asks, .seq = seq_make(1000), .wnd = 65535};
     syn.opt = (struct tcp_opts){.has_mss = true,
                                 .mss = 1460,
                                 .has_wscale = true,
@@ -224,9 +228,9 @@ ut_handle bench_establish(struct bench *b, bool timestamps)
                                 .ts_val = 100};
     bench_segment(b, &syn, NULL, 0);
     const struct tcp_seg *synack = &b->out.seg;
-    if (!b->out.has_tcp || synack->flags != (TCP_SYN | TCP_ACK))
+    if (!b->out.has_tcp || synack->flags != (TCP_SYN | TCP_ACK | tells))
         return 0;
-    struct tcp_seg ack = {.flags = TCP_ACK, .seq = seq_make(1001), .wnd = 16384};
+    struct tcp_seg ack = {.flags = TCP_ACK | tells, .seq = seq_make(1001), .wnd = 16384};
     ack.ack = seq_make(synack->seq.v + 1);
     ack.opt = (struct tcp_opts){.has_ts = timestamps, .ts_val = 101, .ts_ecr = synack->opt.ts_val};
     bench_segment(b, &ack, NULL, 0);

@@ -39,6 +39,7 @@ struct bench {
     ut_handle listener;
     uint64_t now;
     bool ethernet;
+    uint8_t ip_ecn;     /* of what bench_segment sends */
     struct emitted out; /* of the last turn */
 };
 
@@ -68,7 +69,8 @@ unsigned bench_segment(struct bench *b, struct tcp_seg *s, const uint8_t *data, 
 /* A router's Packet Too Big about the segment at `seq` in a packet of `len` bytes to
  * 10.0.0.1:1234. */
 unsigned bench_too_big(struct bench *b, seq32 seq, uint16_t len, uint16_t mtu);
-/* Handshake with the listener from 10.0.0.1:1234, ISS 1000; the accepted connection, or 0. */
-ut_handle bench_establish(struct bench *b, bool timestamps);
+/* Handshake with the listener from 10.0.0.1:1234, ISS 1000; the accepted connection, or 0. how:
+ * 1 with timestamps, 2 with accurate ECN. */
+ut_handle bench_establish(struct bench *b, unsigned how);
 
 #endif

@@ -33,9 +33,10 @@ def bulks():
 
 
 @pytest.mark.rfc("3168-06", "3168-15")
+@pytest.mark.parametrize("ecn", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_flow_fills_the_link_and_loses_nothing(bulks, name: str):
-    bulk = bulks(router(mark_above=BDP // 2), ecn=1)
+def test_a_flow_fills_the_link_and_loses_nothing(bulks, name: str, ecn: int):
+    bulk = bulks(router(mark_above=BDP // 2), ecn=ecn)
     flow = bulk.start(name)
     bulk.run(3)
     assert bulk.goodput(flow, 10) / RATE >= 0.9 * HEADERS
@@ -44,6 +45,9 @@ def test_a_flow_fills_the_link_and_loses_nothing(bulks, name: str):
     assert (info.retransmits, pipe.lost, pipe.queue_full) == (0, 0, 0)
     assert 0 < info.ecn_reductions <= info.ece_in
     assert pipe.marked > 0
+    assert info.accecn == (ecn == 3)
+    if info.accecn:  # but for those on their way
+        assert pipe.marked - 50 <= info.ece_in <= pipe.marked
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +96,8 @@ def test_marking_everything_stops_nothing(bulks):
     assert info.cwnd < 2 * 1448
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.rfc("9768-05", "9768-06", "9768-15")
+@pytest.mark.parametrize("seed", range(40))
 def test_every_packet_obeys(seed: int):
     """With loss, reordering and duplicates too: the oracles look at each codepoint and flag."""
     rng = random.Random(seed)
@@ -106,7 +111,11 @@ def test_every_packet_obeys(seed: int):
     )  # fmt: skip
     data = [rng.randbytes(400_000) for _ in range(2)]
     with Simulator(seed) as sim:
-        a, b = sim.host("10.0.0.1/24", ecn=1), sim.host("10.0.0.2/24", ecn=2)
+        settings = rng.choice(((1, 2), (3, 5), (3, 5), (3, 2), (4, 5)))
+        a, b = (
+            sim.host(f"10.0.0.{i}/24", ecn=ecn, use_sack=rng.random() < 0.8)
+            for i, ecn in enumerate(settings, 1)
+        )
         sim.join(a, b, forth, back)
         listener = b.engine.listen(7)
         ends = [a.engine.connect(b.address, 7)]
@@ -125,6 +134,12 @@ def test_every_packet_obeys(seed: int):
         done = sim.run(sim.now + 600 * SECOND, stop=lambda: received == data)
         assert done, [len(part) for part in received]
         asked = len(ends) == 2 and ends[0].info.ecn_ok
+        accurate = len(ends) == 2 and ends[0].info.accecn and ends[1].info.accecn
+        assert not accurate or settings == (3, 5)
+        if accurate and not (forth.loss or back.loss or forth.reorder or back.reorder):
+            sim.run(sim.now + 2 * SECOND)
+            for end, other in (ends, reversed(ends)):
+                assert 0 <= other.info.ce_in - end.info.ece_in <= 3  # of the last ACKs
         if asked == 2 and forth.mark == 0.3:
             assert ends[0].info.ecn_reductions > 0
             assert ends[1].info.ce_in > 0

@@ -70,7 +70,7 @@ def details(row: Row) -> str:
         return f"half_open:{row['half_open']} accept_queue:{row['accept_queue']}/{row['backlog']}"
     parts = [row["congestion_control"]]
     parts += [name for name, key in (("ts", "timestamps_ok"), ("sack", "sack_ok")) if row[key]]
-    parts += ["ecn"] if row["ecn_ok"] else []
+    parts += ["accecn" if row["accecn"] else "ecn"] if row["ecn_ok"] else []
     if row["wscale_ok"]:
         parts.append(f"wscale:{row['snd_wscale']},{row['rcv_wscale']}")
     parts.append(f"rto:{_ms(row['rto_ns'])}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from usertcp.testing.notation import describe, relative
 from usertcp.testing.packets import (
     ACK,
+    AE,
     CWR,
     ECE,
     FIN,
@@ -23,6 +24,8 @@ from usertcp.testing.packets import (
 
 _ECT_0 = 2  # RFC 3168 5
 _EMPTY_ANSWERS = 2  # an ACK of what came, and one that a timer had due at this very time
+_ACCURATE = {2, 3, 4, 6}  # RFC 9768 3.1.2: AE, CWR and ECE of a SYN,ACK that agrees
+_CLASSIC = {1, 3, 7}  # RFC 3168 6.1.1: agrees, asks; asks for either
 _ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
 
 
@@ -90,7 +93,6 @@ def _segment_faults(segment: Segment) -> list[str]:
         "acknowledgment number without ACK": segment.ack and not flags & ACK,
         "urgent pointer without URG": segment.urgent and not flags & URG,
         "RST with data": segment.payload and flags & RST,
-        "CWR without data (RFC 3168 6.1.2)": not segment.payload and flags & (SYN | CWR) == CWR,
         "port 0": not (segment.sport and segment.dport),
         f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
         "an option twice": len(set(kinds)) != len(kinds),
@@ -117,7 +119,8 @@ class FlowOracle:
         self.permit: int | None = None
         self.timestamps: bool = False
         self.fin: int | None = None
-        self.ecn_setup: set[bool] = set()  # whether its SYNs asked for ECN, or agreed to it
+        self.ecn_codes: set[int] = set()  # AE, CWR and ECE of its SYNs, as a number
+        self.asked: bool = False  # its SYNs had no ACK
         self.sent: int | None = None  # the end of what has been sent
 
     def emitted(self, segment: Segment, tos: int = 0) -> None:
@@ -132,8 +135,8 @@ class FlowOracle:
             self.isn = segment.seq
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
-            setup = ECE if segment.flags & ACK else ECE | CWR
-            self.ecn_setup.add(segment.flags & (ECE | CWR) == setup)
+            self.asked = not segment.flags & ACK
+            self.ecn_codes.add((segment.flags & (AE | CWR | ECE)) >> 6)
         else:
             self._check_options(segment)
             self._check_permit(segment)
@@ -173,11 +176,23 @@ class FlowOracle:
         return self.sent is None or relative(segment.end, self.sent) > 0
 
     def _check_ecn(self, segment: Segment, codepoint: int) -> None:
-        """RFC 3168 6.1.1, 6.1.2, 6.1.5."""
-        if not codepoint and not segment.flags & CWR:
+        """RFC 3168 6.1.1, 6.1.2, 6.1.5; RFC 9768 3.1.5."""
+        mine = self.ecn_codes
+        theirs = self.peer.ecn_codes if self.peer is not None else set()
+        # CWR is a bit of a counter then.
+        accurate = bool(_ACCURATE & (mine | theirs))
+        cwr = segment.flags & CWR and not accurate
+        if cwr and not segment.payload:
+            raise OracleError(f"{self.name}: CWR without data (RFC 3168 6.1.2)")
+        if segment.flags & AE and not accurate:
+            raise OracleError(f"{self.name}: AE though not agreed (RFC 9768): {describe(segment)}")
+        if not codepoint and not cwr:
             return
-        agreed = self.peer is not None and True in self.peer.ecn_setup
-        if not agreed or self.ecn_setup != {True}:
+        if accurate:
+            agreed = self.asked or 0 not in mine
+        else:
+            agreed = bool(_CLASSIC & theirs) and mine <= _CLASSIC
+        if not agreed:
             raise OracleError(f"{self.name}: ECN though not agreed: {describe(segment)}")
         if not self._is_new(segment):
             raise OracleError(f"{self.name}: ECT or CWR on old data: {describe(segment)}")

@@ -14,9 +14,10 @@ from typing import Self, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = (1 << bit for bit in range(9))
 FLAG_NAMES = {  # ACK last, as the RFC's figures write it
-    "SYN": SYN, "FIN": FIN, "RST": RST, "PSH": PSH, "URG": URG, "ECE": ECE, "CWR": CWR, "ACK": ACK
+    "SYN": SYN, "FIN": FIN, "RST": RST, "PSH": PSH, "URG": URG,
+    "AE": AE, "ECE": ECE, "CWR": CWR, "ACK": ACK,
 }  # fmt: skip
 TCP, ICMP4, ICMP6 = 6, 1, 58
 
@@ -141,7 +142,7 @@ class Segment:
     urgent: int = 0
     options: Options = field(default_factory=Options)
     payload: bytes = b""
-    reserved: int = 0
+    reserved: int = 0  # the four bits beside the data offset, AE aside
     data_offset: int | None = None  # in 32-bit words; None = as it is
     checksum: int | None = None  # None = right
 
@@ -158,8 +159,8 @@ class Segment:
         options = self.options.encode()
         offset = 5 + len(options) // 4 if self.data_offset is None else self.data_offset
         head = struct.pack(
-            "!HHIIBBH", self.sport, self.dport, self.seq % 2**32, self.ack % 2**32,
-            (offset & 15) << 4 | self.reserved, self.flags, self.window,
+            "!HHIIHH", self.sport, self.dport, self.seq % 2**32, self.ack % 2**32,
+            (offset & 15) << 12 | self.reserved << 8 | self.flags, self.window,
         )  # fmt: skip
         tail = struct.pack("!H", self.urgent) + options + self.payload
         total = len(head) + 2 + len(tail)
@@ -172,17 +173,16 @@ class Segment:
     def decode(cls, data: bytes, src: Address, dst: Address, *, verify: bool = True) -> Self:
         if len(data) < 20:
             raise PacketError(f"TCP header cut at {len(data)} bytes")
-        sport, dport, seq, ack, offset, flags, window, value, urgent = struct.unpack(
-            "!HHIIBBHHH", data[:20]
-        )
-        size = (offset >> 4) * 4
+        sport, dport, seq, ack, bits, window, value, urgent = struct.unpack("!HHIIHHHH", data[:20])
+        size = (bits >> 12) * 4
         if not 20 <= size <= len(data):
             raise PacketError(f"TCP header of {size} bytes in a segment of {len(data)}")
         if verify and checksum(pseudo_header(src, dst, TCP, len(data)) + data):
             raise PacketError(f"TCP checksum {value:#06x} is wrong")
         return cls(
-            sport=sport, dport=dport, seq=seq, ack=ack, flags=flags, window=window, urgent=urgent,
-            options=Options.decode(data[20:size]), payload=data[size:], reserved=offset & 15,
+            sport=sport, dport=dport, seq=seq, ack=ack, flags=bits & 0x1FF,
+            reserved=bits >> 8 & 14, window=window, urgent=urgent,
+            options=Options.decode(data[20:size]), payload=data[size:],
         )  # fmt: skip
 
 
