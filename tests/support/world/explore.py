@@ -1,6 +1,7 @@
 """Many worlds, each in a worker process: which fail, and how little of them is enough for that."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0  # seconds for one world, most of which take less than one
 
 
@@ -45,8 +46,10 @@ class Worker:
     def _start(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "support.world.worker", *self._options]
         pipe = subprocess.PIPE
+        paths = [str(TESTS), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         self._process = subprocess.Popen(
-            command, cwd=HERE.parents[1], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True
         )
         return self._process
 
