@@ -79,7 +79,7 @@ ext: $(VENV)/.ext-test ## rebuild the compiled modules after a change in csrc/ (
 
 # -- for everyone ---------------------------------------------------------------------------------
 
-.PHONY: help demo test model bench docs
+.PHONY: help demo test model goodput snapshot bench docs
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -91,6 +91,12 @@ test: build ## the whole suite (ARGS="-k name" and the like)
 
 model: build ## the small model of RFC 9293 3.10, deeper than in the suite: minutes (DEPTH=3)
 	@MODEL_DEPTH=$(or $(DEPTH),3) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP tests/tcp/model/test_small_model.py $(ARGS)
+
+goodput: build ## congestion control against the formulas, all rows, ten seeds of 300 s: minutes
+	@GOODPUT=all $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP -o timeout=1200 tests/sim/test_goodput.py $(ARGS)
+
+snapshot: build ## the table of docs/design/congestion-table.md anew (CHECK=1: compare only)
+	@$(PY) tests/sim/snapshots/congestion.py --jobs $(JOBS) $(if $(CHECK),--check) $(ARGS)
 
 bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
 	@$(PY) benchmarks/against_kernel.py $(ARGS)
