@@ -42,7 +42,7 @@ struct bbr {
     uint64_t max_bw[2]; /* of the ProbeBW cycle before and of this one */
     uint64_t bw, bw_shortterm, bw_latest;
     uint64_t inflight_longterm, inflight_shortterm, inflight_latest;
-    ns_t min_rtt, min_rtt_stamp;
+    ns_t min_rtt, min_rtt_stamp, rtt_latest;
     ns_t probe_rtt_min_delay, probe_rtt_min_stamp, probe_rtt_done_stamp;
     /* 2.6: rounds; C.delivered values */
     uint64_t next_round_delivered, loss_round_delivered, total_delivered;

@@ -70,14 +70,16 @@ uint64_t bbr_target_inflight(const struct tcp_cc *cc)
 /* ---- rounds and rates (5.5.1 to 5.5.6) ------------------------------------------------------ */
 
 /* Whether more than LossThresh of `sent` bytes was lost.
- * DEVIATES draft-ietf-ccwg-bbr-06 5.5.10.2: by more than chance explains, two standard deviations
- * of so many segments each lost with that probability, because a window of a few hundred segments
- * crosses 2 % by itself every few round trips where 1 % is lost at random, and each crossing takes
- * a tenth of the path for the seconds to the next probe. */
+ * DEVIATES draft-ietf-ccwg-bbr-06 5.5.10.2: where no queue is, only when it is more than chance
+ * explains (two standard deviations of so many segments each lost with that probability), because a
+ * window of a few hundred segments crosses 2 % by itself every few round trips where 1 % is lost at
+ * random, and each crossing takes a tenth of the path until the next probe, seconds later. */
 static bool is_loss_high(const struct bbr *b, uint64_t lost, uint64_t sent)
 {
     uint64_t tolerated = sent * BBR_LOSS_THRESH / 100;
-    uint64_t more = lost > tolerated ? lost - tolerated : 0;
+    if (lost <= tolerated || b->rtt_latest > b->min_rtt + b->min_rtt / 2)
+        return lost > tolerated;
+    uint64_t more = lost - tolerated;
     return more * more > 4 * tolerated * b->mss;
 }
 
@@ -132,6 +134,8 @@ static void update_latest(struct bbr_event *e)
 {
     struct bbr *b = e->b;
     b->loss_round_start = false;
+    if (e->rtt != 0)
+        b->rtt_latest = e->rtt;
     b->bw_latest = u64_max(b->bw_latest, e->delivery_rate);
     b->inflight_latest = u64_max(b->inflight_latest, e->rs_delivered);
     if (e->has_sample && e->prior_delivered >= b->loss_round_delivered) {

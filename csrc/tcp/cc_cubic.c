@@ -24,8 +24,8 @@ uint64_t cubic_k(uint32_t w_max, uint32_t cwnd_epoch, uint32_t mss)
     if (w_max <= cwnd_epoch)
         return 0;
     /* RFC 9438 4.2: cbrt((W_max - cwnd_epoch) / C), in us: bytes / mss * 5/2 * 10^18 */
-    unsigned __int128 of = (unsigned __int128)(w_max - cwnd_epoch) * 5 / 2;
-    of = of * 1000000000u * 1000000000u / mss;
+    unsigned __int128 of = (unsigned __int128)(w_max - cwnd_epoch) * 5;
+    of = of * 1000000000u * 1000000000u / (2 * (uint64_t)mss);
     uint64_t root = 0;
     for (uint64_t bit = UINT64_C(1) << 31; bit != 0; bit >>= 1) {
         unsigned __int128 next = root | bit;

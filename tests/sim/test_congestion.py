@@ -1,6 +1,5 @@
-"""What each congestion control achieves over one bottleneck, in virtual time."""
-
-from math import sqrt
+"""What each congestion control does at one bottleneck, in virtual time; how much it achieves:
+test_goodput.py, test_snapshot.py."""
 
 import pytest
 
@@ -14,8 +13,8 @@ HEADERS = 1448 / 1500  # what is left of the rate for data
 MSS = 1448
 
 
-def path(loss: float = 0.0, queue: int = BDP) -> tuple[Impairment, Impairment]:
-    return Impairment(delay=DELAY, rate=RATE, queue=queue, loss=loss), Impairment(delay=DELAY)
+def path(queue: int = BDP) -> tuple[Impairment, Impairment]:
+    return Impairment(delay=DELAY, rate=RATE, queue=queue), Impairment(delay=DELAY)
 
 
 def goodputs(bulk: Bulk, flows: list[Flow], warm: float, seconds: float) -> list[float]:
@@ -42,7 +41,7 @@ def bulks():
         bulk.close()
 
 
-@pytest.mark.parametrize(("name", "least"), [("cubic", 0.95), ("reno", 0.95), ("bbr", 0.9)])
+@pytest.mark.parametrize(("name", "least"), [("cubic", 0.95), ("reno", 0.95), ("bbr", 0.95)])
 def test_a_flow_alone_fills_the_link(bulks, name: str, least: float):
     bulk = bulks(*path())
     flow = bulk.start(name)
@@ -52,26 +51,6 @@ def test_a_flow_alone_fills_the_link(bulks, name: str, least: float):
     assert info.congestion_control == name
     assert info.rto_count == 0
     assert info.spurious_recoveries == 0
-
-
-@pytest.mark.parametrize("name", ["cubic", "reno"])
-def test_one_per_cent_of_loss_costs_what_the_formula_says(bulks, name: str):
-    """RFC 5348 3.1's simple form, of every hundredth segment: MSS / (RTT sqrt(2p/3)). CUBIC is in
-    its Reno-friendly region here (RFC 9438 4.3)."""
-    bulk = bulks(*path(queue=4 * BDP), period=100)
-    flow = bulk.start(name)
-    (share,) = goodputs(bulk, [flow], 5, 20)
-    expected = MSS * 8 / (2 * DELAY * sqrt(2 * 0.01 / 3)) / RATE
-    assert share == pytest.approx(expected, rel=0.25)
-    assert bulk.info(flow).rto_count == 0
-
-
-def test_bbr_does_not_take_random_loss_for_congestion(bulks):
-    bulk = bulks(*path(loss=0.01))
-    flow = bulk.start("bbr")
-    (share,) = goodputs(bulk, [flow], 3, 10)
-    assert share >= 0.85 * HEADERS
-    assert bulk.info(flow).spurious_recoveries == 0
 
 
 @pytest.mark.parametrize("name", ["cubic", "reno", "bbr"])

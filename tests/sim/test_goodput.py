@@ -17,8 +17,8 @@ WHOLE = os.environ.get("GOODPUT") == "all"
 PERIODIC = GRID if WHOLE else [row for row in GRID if row[1] > 1e-4 or row[2] == 0.05]
 RANDOM = GRID if WHOLE else [row for row in GRID if row[1] > 1e-4]
 SEEDS = range(1, 11 if WHOLE else 3)
-# The formula takes the larger of two windows; where both are near, random losses let CUBIC have more
-# than either, in RFC 9438's own equations: `fluid` finds 1.20 and 1.23 times the formula.
+# The formula takes the larger of two windows; where both are near, random losses let CUBIC have
+# more than either, in RFC 9438's own equations: `fluid` finds 1.20 and 1.23 times the formula.
 BETWEEN = {("cubic", 1e-3, 0.1), ("cubic", 1e-4, 0.05)}
 
 

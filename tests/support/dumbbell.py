@@ -5,7 +5,7 @@ Packets go from stack to stack as they are, so that minutes of virtual time take
 path must do more (marks, jitter, bursts of losses) there is `support.bulk`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -112,8 +112,3 @@ class Dumbbell:
         for _ in range(round(seconds / every)):
             self.run(every)
             each()
-
-
-def jain(rates: Sequence[float]) -> float:
-    """Jain's fairness index: 1 when all are equal, 1/n when one has everything."""
-    return sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates))

@@ -1,9 +1,9 @@
-"""What Reno and CUBIC achieve where losses do not depend on them: the formulas, and a fluid model.
+"""What Reno and CUBIC achieve when losses do not depend on them: formulas, and a fluid model.
 
-The formulas (RFC 5348 3.1 without time-outs; RFC 8312 5.2) leave out what small windows feel: that a
-loss is noticed a round trip after three further segments left, that its repair takes another in
-which nothing grows, and that only whole segments leave. `fluid` has these three, and else only the
-RFCs' equations, in floats.
+The formulas (RFC 5348 3.1 without time-outs; RFC 8312 5.2) leave out what small windows feel:
+that a loss is noticed a round trip after three further segments left, that its repair takes
+another in which nothing grows, and that only whole segments leave. `fluid` has these three, and
+else only the RFCs' equations, in floats.
 """
 
 from collections import deque

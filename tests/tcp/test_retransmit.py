@@ -111,7 +111,7 @@ def test_backoff_stays_until_a_sample(peer: Peer):
     assert peer.gets(data=b"w", within=10).at - sent.at == pytest.approx(1, rel=0.01)
 
 
-@pytest.mark.rfc("6298-05", "6928-03")
+@pytest.mark.rfc("6298-05", "6298-10", "6928-03")
 def test_the_timer_restarts_with_each_ack_of_new_data(peer: Peer):
     peer.configure(use_rack=False, rto_min=1.0).establish(mss=1000)
     peer.app.send(bytes(3000))
@@ -124,7 +124,7 @@ def test_the_timer_restarts_with_each_ack_of_new_data(peer: Peer):
     assert peer.gets(seq=2001, within=2).at - at == pytest.approx(rto, rel=0.001)
 
 
-@pytest.mark.rfc("6298-05")
+@pytest.mark.rfc("6298-05", "6298-10")
 def test_the_timer_stops_when_all_is_acked(peer: Peer):
     peer.establish()
     peer.app.send(b"x")

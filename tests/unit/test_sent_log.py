@@ -12,7 +12,7 @@ RTT = 50 * MS
 
 
 class Flight:
-    """A sender of segments and, octet for octet, what draft-ietf-ccwg-bbr-06 4.1.2 keeps of each."""
+    """A sender of segments, and what draft-ietf-ccwg-bbr-06 4.1.2 keeps of each."""
 
     def __init__(self) -> None:
         self.s = ffi.gc(lib.wb_sender_new(1, 1 << 19, MSS), lib.wb_sender_free)

@@ -1,10 +1,10 @@
-"""The snapshot table of congestion control: what each algorithm makes of each path, and of company.
+"""The snapshot table of congestion control: what each algorithm makes of a path.
 
-    python tests/sim/snapshots/congestion.py            make the table anew: .tsv beside, and the page
-    python tests/sim/snapshots/congestion.py --check    and compare with the one that is there
+    python tests/sim/snapshots/congestion.py            make table and page anew
+    python tests/sim/snapshots/congestion.py --check    compare with those that are there
 
-Virtual time, exact by seed: another number is another behaviour, of the engine or of this program. A
-change of the table is part of the commit that causes it.
+Virtual time, exact by seed: another number is another behaviour, of the engine or of this
+program. A change of the table is part of the commit that causes it.
 """
 
 import argparse
@@ -20,7 +20,8 @@ HERE = FilePath(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.dumbbell import HEADERS, Dumbbell, Path, jain  # noqa: E402
+from support.bulk import jain  # noqa: E402
+from support.dumbbell import HEADERS, Dumbbell, Path  # noqa: E402
 
 TABLE = HERE / "congestion.tsv"
 PAGE = ROOT / "docs/design/congestion-table.md"
@@ -70,9 +71,8 @@ def run(cell: Row) -> Row:
     rate = ALONE_RATE if alone else SHARED_RATE
     warm, span = (ALONE_WARM, ALONE_TIME) if alone else (SHARED_WARM, SHARED_TIME)
     rtt = cell.rtt_ms / 1e3
-    path = Path(
-        rate=rate, rtt=rtt, queue=round(rate * rtt / 8 * cell.queue_bdp), loss=cell.loss_percent / 100
-    )  # fmt: skip
+    queue = round(rate * rtt / 8 * cell.queue_bdp)
+    path = Path(rate=rate, rtt=rtt, queue=queue, loss=cell.loss_percent / 100)
     names = cell.congestion.split("+")
     with Dumbbell(path, seed=1) as d:
         for n in range(cell.flows):
@@ -134,12 +134,12 @@ def page(rows: list[Row]) -> str:
     lines = [
         "# What each congestion control achieves",
         "",
-        "Made by `make snapshot`; do not edit. [Congestion control](congestion.md) says what they are.",
+        "Made by `make snapshot`; do not edit. What they are: [congestion control](congestion.md).",
         "",
         f"## Alone, {ALONE_RATE / 1e6:.0f} Mbit/s",
         "",
-        f"Goodput in per cent of the payload the link carries, over {ALONE_TIME:.0f} s of virtual time;",
-        "then segments sent again and retransmission time-outs. Queue in bandwidth-delay products.",
+        f"Goodput in per cent of the payload the link carries, over {ALONE_TIME:.0f} s of virtual",
+        "time; then segments sent again, and time-outs. Queue in bandwidth-delay products.",
         "",
     ]
     alone = [row for row in rows if row.flows == 1]
@@ -154,10 +154,10 @@ def page(rows: list[Row]) -> str:
             lines.append(f"| {loss * 100:g} % | {queue:g} | " + " | ".join(told) + " |")
         lines.append("")
     lines += [
-        f"## In company, {SHARED_RATE / 1e6:.0f} Mbit/s, {SHARED_RTT} ms, a queue of one product",
+        f"## In company, {SHARED_RATE / 1e6:.0f} Mbit/s, {SHARED_RTT} ms, one product of queue",
         "",
-        "Jain's index of all flows' goodputs; in mixed company half of the flows are of each kind, and",
-        "the percentage is what the first kind has of the link. In brackets the goodput of all together.",
+        "Jain's index of all goodputs; in mixed company half of the flows are of each kind, and",
+        "the percentage is what the first kind has. In brackets the goodput of all together.",
         "",
         "| flows | " + " | ".join(" and ".join(one) for one in COMPANIES) + " |",
         "|---|" + "---|" * len(COMPANIES),
