@@ -96,16 +96,14 @@ sim: build ## worlds of faults from seeds (SEEDS=1000 FIRST=0 FAILURES=5), or on
 model: build ## the small model of RFC 9293 3.10, deeper than in the suite: minutes (DEPTH=3)
 	@MODEL_DEPTH=$(or $(DEPTH),3) $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP tests/tcp/model/test_small_model.py $(ARGS)
 
-<<<<<<< HEAD
 paths: $(VENV)/.bench $(VENV)/.ext ## kernel and usertcp over the same impaired path: 20 minutes (ARGS="--json FILE")
 	@$(PY) benchmarks/paths.py $(ARGS)
-=======
+
 goodput: build ## congestion control against the formulas, all rows, ten seeds of 300 s: minutes
 	@GOODPUT=all $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP -o timeout=1200 tests/sim/test_goodput.py $(ARGS)
 
 snapshot: build ## the table of docs/design/congestion-table.md anew (CHECK=1: compare only)
 	@$(PY) tests/sim/snapshots/congestion.py --jobs $(JOBS) $(if $(CHECK),--check) $(ARGS)
->>>>>>> b3a9e3c687ef0d9693428b6337c25c0b258bd40f
 
 bench: $(VENV)/.bench $(VENV)/.ext ## against the kernel's TCP (ARGS="--quick --json FILE")
 	@$(PY) benchmarks/against_kernel.py $(ARGS)

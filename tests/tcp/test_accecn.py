@@ -86,6 +86,15 @@ def test_a_merged_segment_is_as_many_marks(peer: Peer):
     assert peer.app.info.ce_in == 4
 
 
+@pytest.mark.rfc("9768-04")
+def test_duplicates_are_reported(peer: Peer):
+    opened(peer)
+    for number in range(2):
+        peer.sends(ack(0), seq=1, data=b"abc", tos=CE)
+        got = peer.gets(ack=4)
+        assert got.sack == ((1, 4),) * number
+
+
 @pytest.mark.rfc("9768-20")
 def test_when_marks_are_told_at_once(peer: Peer):
     """When they begin, and then every second of them; when they end, as ever."""
