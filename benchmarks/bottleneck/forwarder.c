@@ -62,9 +62,10 @@ struct direction {
     struct side *from, *to;
     uint64_t rate, delay, queue, loss, period, seed;
     struct slot *slots;
-    uint32_t head, tail; /* head: the next to leave */
-    uint64_t busy_until; /* when the link has sent what it holds */
-    uint64_t segments, frames, bytes, lost, dropped, refused, oversize;
+    uint32_t head, tail;           /* head: the next to leave */
+    uint64_t busy_until;           /* when the link has sent what it holds */
+    uint64_t segments, first_lost; /* counted from 1; 0 = none was */
+    uint64_t frames, bytes, lost, dropped, refused, oversize;
     uint64_t late_sum, late_most, queued_sum, queued_most;
 };
 
@@ -200,7 +201,7 @@ static void arrive(struct direction *d, const uint8_t *frame, uint32_t len, uint
         uint64_t index = d->segments++;
         if (mixed(d->seed, index) % 1000000 < d->loss ||
             (d->period && (index + d->seed) % d->period == d->period - 1)) {
-            d->lost++;
+            d->first_lost = d->lost++ == 0 ? index + 1 : d->first_lost;
             return;
         }
     }
@@ -297,13 +298,14 @@ static uint64_t missed(const struct side *s)
 static void tell(const char *name, const struct direction *d)
 {
     uint64_t n = d->frames ? d->frames : 1;
-    printf("\"%s\":{\"segments\":%" PRIu64 ",\"frames\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64
-           ",\"oversize\":%" PRIu64 ",\"missed\":%" PRIu64 ",\"late_mean_us\":%.1f"
+    printf("\"%s\":{\"segments\":%" PRIu64 ",\"first_lost\":%" PRIu64 ",\"frames\":%" PRIu64
+           ",\"bytes\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64
+           ",\"refused\":%" PRIu64 ",\"oversize\":%" PRIu64 ",\"missed\":%" PRIu64
+           ",\"late_mean_us\":%.1f"
            ",\"late_most_us\":%.1f,\"queued_mean\":%" PRIu64 ",\"queued_most\":%" PRIu64 "}",
-           name, d->segments, d->frames, d->bytes, d->lost, d->dropped, d->refused, d->oversize,
-           missed(d->from), (double)d->late_sum / (double)n / 1e3, (double)d->late_most / 1e3,
-           d->queued_sum / n, d->queued_most);
+           name, d->segments, d->first_lost, d->frames, d->bytes, d->lost, d->dropped, d->refused,
+           d->oversize, missed(d->from), (double)d->late_sum / (double)n / 1e3,
+           (double)d->late_most / 1e3, d->queued_sum / n, d->queued_most);
 }
 
 static void run(void)
