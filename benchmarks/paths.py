@@ -39,10 +39,10 @@ WARM = 3.0
 """Seconds after the first byte that are not counted."""
 
 
-def _link(mbit: float, rtt_ms: float, queue: float, **loss: Any) -> Link:
+def _link(mbit: float, rtt_ms: float, queue: float, **more: Any) -> Link:
     """`queue` in products of bandwidth and delay."""
     rtt = rtt_ms / 1e3
-    return Link(mbit * MBIT, rtt, int(queue * mbit * MBIT / 8 * rtt), **loss)
+    return Link(mbit * MBIT, rtt, int(queue * mbit * MBIT / 8 * rtt), **more)
 
 
 PATHS: dict[str, tuple[Link, float]] = {
@@ -55,7 +55,8 @@ PATHS: dict[str, tuple[Link, float]] = {
     "50 Mb/s, 80 ms, 0.05 % lost": (_link(50, 80, 1, loss=0.0005), 30.0),
 }
 """And the seconds of one run. Two hundred losses over all pairs are a sampling error of 5 %."""
-SHARED = _link(20, 40, 1)
+SHARED = _link(20, 40, 1, blur=10_000)
+"""Two flows of one kind lock into each other at a queue that drops by the byte."""
 SHARES = {
     "cubic: usertcp and kernel": [(OURS, "cubic"), (KERNEL, "cubic")],
     "cubic: kernel and kernel": [(KERNEL, "cubic"), (KERNEL, "cubic")],

@@ -1,11 +1,13 @@
-"""Writes the measured tables of README.md from the files they come from.
+"""Writes the measured tables of README.md and the design pages from the files they come from.
 
     python benchmarks/against_kernel.py --quick --json benchmarks/results/veth.json
     python benchmarks/idle.py --json benchmarks/results/idle.json
     python benchmarks/instructions.py --update
+    python benchmarks/paths.py --json benchmarks/results/paths.json
     python benchmarks/table.py
 
-What stands between `<!-- NAME -->` and `<!-- end of NAME -->` is replaced: bench, engine.
+What stands between `<!-- NAME -->` and `<!-- end of NAME -->` is replaced: bench, engine; paths, in
+docs/design/congestion.md.
 """
 
 import json
@@ -17,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 RESULT = HERE / "results/veth.json"
 IDLE = HERE / "results/idle.json"
+PATHS = HERE / "results/paths.json"
+CONGESTION = HERE.parent / "docs/design/congestion.md"
 BUDGETS = HERE / "instructions.json"
 
 NAMES = {
@@ -75,6 +79,52 @@ def engine(budgets: dict[str, Any], idle: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _range(row: dict[str, Any]) -> str:
+    mark = "**" if not row["within"] else ""
+    return f"{mark}{row['ratio']:.2f}{mark} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+
+
+def paths(document: dict[str, Any]) -> str:
+    """Goodput over impaired paths, shares of one bottleneck, and loss without delay."""
+    lines = [
+        "| path | control | kernel, Mb/s | usertcp | ratio (range) | cwnd | time-outs | episodes |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in document["paths"]:
+        kernel, ours = row["kernel"], row["usertcp"]
+        lines.append(
+            f"| {row['path']} | {row['control']} | {kernel['goodput']:.2f} | {ours['goodput']:.2f} "
+            f"| {_range(row)} | {kernel['cwnd']:.0f}, {ours['cwnd']:.0f} "
+            f"| {kernel['timeouts']:g}, {ours['timeouts']:g} "
+            f"| {kernel['recoveries']:g}, {ours['recoveries']:g} |"
+        )
+    lines += [
+        "",
+        "| two flows, 20 Mb/s, 40 ms, queue of 1 BDP, 60 s | Mb/s | Jain's index (range) |",
+    ]
+    lines += ["|---|---:|---:|"]
+    for row in document["shares"]:
+        lines.append(
+            f"| {row['share']} | {row['first']:.2f}, {row['second']:.2f} "
+            f"| {row['jain']:.3f} ({row['jain_min']:.3f} to {row['jain_max']:.3f}) |"
+        )
+    lines += [
+        "",
+        "| 1 % lost, no delay, no rate, MTU 1500, offloads off, CUBIC | Mb/s | ratio (range) |",
+    ]
+    lines += ["|---|---:|---:|"]
+    for name, row in document["near"].items():
+        lines.append(
+            f"| {name.replace('-', ' to ')} | {row['mbit']:,.0f} "
+            f"| {row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) |"
+        )
+    it = document["machine"]
+    lines += ["", f"{it['cpu']}, {it['cpus']} virtual CPUs, Linux {it['kernel'].split('-')[0]}, "]
+    lines[-1] += f"load of the machine before the run {it['load']:.1f}. "
+    lines[-1] += "[JSON](../../benchmarks/results/paths.json)."
+    return "\n".join(lines)
+
+
 def replace(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
@@ -85,6 +135,8 @@ def main() -> None:
     result, budgets, idle = (json.loads(path.read_text()) for path in (RESULT, BUDGETS, IDLE))
     text = replace(README.read_text(), "bench", bench(result))
     README.write_text(replace(text, "engine", engine(budgets, idle)))
+    measured = paths(json.loads(PATHS.read_text()))
+    CONGESTION.write_text(replace(CONGESTION.read_text(), "paths", measured))
 
 
 if __name__ == "__main__":

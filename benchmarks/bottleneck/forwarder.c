@@ -6,7 +6,12 @@
  * other way round; broadcasts go to all. What is not IPv4 (ARP) passes at once. Each direction is
  * one link for all of its devices: rate, queue in front of it, delay behind it. SPEC is
  *
- *   RATE:DELAY:QUEUE:LOSS:PERIOD:SEED    bit/s (0: no limit), us, bytes, ppm, 0 or n, a number
+ *   RATE:DELAY:QUEUE:BLUR:LOSS:PERIOD:SEED    bit/s (0: no limit), us, bytes, bytes, ppm, 0 or n,
+ * a number
+ *
+ * Of the queue the last BLUR bytes are to be had by chance: else whoever's packets follow a
+ * departure always find the room, and the other flow's never (phase effects: Floyd and Jacobson
+ * 1992).
  *
  * LOSS and PERIOD (every n-th) take segments with data. Whether the i-th is lost depends on SEED
  * and i alone, so whoever sends meets the same pattern. A length is the frame's, with its 14-byte
@@ -22,13 +27,13 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -39,7 +44,7 @@
 #define SLOTS 16384 /* frames between here and there, a direction; a power of two */
 #define BATCH 64
 #define SOCKET_BUFFER (32 << 20)
-#define NICE -15 /* where it is allowed: who is late delays everybody's packets */
+#define PRIORITY 2 /* of real time, where it is allowed: who is late delays everybody's packets */
 
 struct device {
     int fd;
@@ -60,11 +65,12 @@ struct slot {
 
 struct direction {
     struct side *from, *to;
-    uint64_t rate, delay, queue, loss, period, seed;
+    uint64_t rate, delay, queue, blur, loss, period, seed;
     struct slot *slots;
-    uint32_t head, tail; /* head: the next to leave */
-    uint64_t busy_until; /* when the link has sent what it holds */
-    uint64_t segments, frames, bytes, lost, dropped, refused, oversize;
+    uint32_t head, tail;           /* head: the next to leave */
+    uint64_t busy_until;           /* when the link has sent what it holds */
+    uint64_t segments, first_lost; /* counted from 1; 0 = none was */
+    uint64_t arrived, frames, bytes, lost, dropped, refused, oversize;
     uint64_t late_sum, late_most, queued_sum, queued_most;
 };
 
@@ -142,9 +148,10 @@ static void configure(struct direction *d, const char *text)
 {
     const char *spec = strchr(text, '=');
     if (!spec ||
-        sscanf(spec + 1, "%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64,
-               &d->rate, &d->delay, &d->queue, &d->loss, &d->period, &d->seed) != 6) {
-        fprintf(stderr, "%s: expected RATE:DELAY:QUEUE:LOSS:PERIOD:SEED\n", text);
+        sscanf(spec + 1,
+               "%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64,
+               &d->rate, &d->delay, &d->queue, &d->blur, &d->loss, &d->period, &d->seed) != 7) {
+        fprintf(stderr, "%s: expected RATE:DELAY:QUEUE:BLUR:LOSS:PERIOD:SEED\n", text);
         exit(2);
     }
     d->delay *= 1000;
@@ -200,14 +207,15 @@ static void arrive(struct direction *d, const uint8_t *frame, uint32_t len, uint
         uint64_t index = d->segments++;
         if (mixed(d->seed, index) % 1000000 < d->loss ||
             (d->period && (index + d->seed) % d->period == d->period - 1)) {
-            d->lost++;
+            d->first_lost = d->lost++ == 0 ? index + 1 : d->first_lost;
             return;
         }
     }
     uint64_t start = d->busy_until > now ? d->busy_until : now;
     if (d->rate) {
         uint64_t waiting = (start - now) * d->rate / 8 / 1000000000u;
-        if (waiting + len > d->queue) {
+        uint64_t blur = d->blur ? mixed(~d->seed, d->arrived++) % d->blur : 0;
+        if (waiting + len + blur > d->queue) {
             d->dropped++;
             return;
         }
@@ -297,13 +305,14 @@ static uint64_t missed(const struct side *s)
 static void tell(const char *name, const struct direction *d)
 {
     uint64_t n = d->frames ? d->frames : 1;
-    printf("\"%s\":{\"segments\":%" PRIu64 ",\"frames\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64
-           ",\"oversize\":%" PRIu64 ",\"missed\":%" PRIu64 ",\"late_mean_us\":%.1f"
+    printf("\"%s\":{\"segments\":%" PRIu64 ",\"first_lost\":%" PRIu64 ",\"frames\":%" PRIu64
+           ",\"bytes\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64
+           ",\"refused\":%" PRIu64 ",\"oversize\":%" PRIu64 ",\"missed\":%" PRIu64
+           ",\"late_mean_us\":%.1f"
            ",\"late_most_us\":%.1f,\"queued_mean\":%" PRIu64 ",\"queued_most\":%" PRIu64 "}",
-           name, d->segments, d->frames, d->bytes, d->lost, d->dropped, d->refused, d->oversize,
-           missed(d->from), (double)d->late_sum / (double)n / 1e3, (double)d->late_most / 1e3,
-           d->queued_sum / n, d->queued_most);
+           name, d->segments, d->first_lost, d->frames, d->bytes, d->lost, d->dropped, d->refused,
+           d->oversize, missed(d->from), (double)d->late_sum / (double)n / 1e3,
+           (double)d->late_most / 1e3, d->queued_sum / n, d->queued_most);
 }
 
 static void run(void)
@@ -339,7 +348,8 @@ int main(int argc, char **argv)
     configure(&forth, argv[3]);
     configure(&back, argv[4]);
     prctl(PR_SET_TIMERSLACK, 1);
-    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    struct sched_param priority = {.sched_priority = PRIORITY};
+    (void)sched_setscheduler(0, SCHED_RR, &priority);
     printf("ready\n");
     fflush(stdout);
     run();

@@ -40,12 +40,14 @@ class Link:
     rate: float = 0.0
     rtt: float = 0.0
     queue: int = 1 << 20
+    blur: int = 0
+    """Of the queue: to be had by chance."""
     loss: float = 0.0
     period: int = 0
     """Every n-th segment with data is lost; 0: none for that reason."""
 
     def specs(self, seed: int) -> list[str]:
-        link = f"{self.rate:.0f}:{self.rtt / 2 * 1e6:.0f}:{self.queue}"
+        link = f"{self.rate:.0f}:{self.rtt / 2 * 1e6:.0f}:{self.queue}:{self.blur}"
         return [f"forth={link}:{self.loss * 1e6:.0f}:{self.period}:{seed}", f"back={link}:0:0:0"]
 
 
