@@ -18,7 +18,12 @@ from pathlib import Path
 import cffi
 
 CSRC = Path(__file__).resolve().parent
-PUBLIC_HEADERS = ("usertcp_link.h", "usertcp.h", "usertcp_info.h")  # in cffi's reading order
+PUBLIC_HEADERS = (
+    "usertcp_link.h",
+    "usertcp.h",
+    "usertcp_info.h",
+    "usertcp_cc.h",
+)  # in cffi's reading order
 LAYERS = ("base", "wire", "tcp", "ip", "link", "stack", "api")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 LIMITED_API = not FREE_THREADED and os.environ.get("UT_LIMITED_API", "1") != "0"
@@ -85,7 +90,7 @@ def _builder(name: str, *, whitebox: bool) -> cffi.FFI:
         compile_args += ["-flto=auto"]
         link_args += ["-flto=auto", "-O2"]
     compile_args += shlex.split(os.environ.get("UT_CFLAGS", ""))
-    headers = ["include/usertcp_info.h", "base/errors.h", "base/drops.h"]
+    headers = ["include/usertcp_info.h", "include/usertcp_cc.h", "base/errors.h", "base/drops.h"]
     if whitebox:
         headers += [path.relative_to(CSRC).as_posix() for path in whitebox_headers()]
     builder = cffi.FFI()

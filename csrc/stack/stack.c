@@ -95,6 +95,7 @@ static void stack_init_tcp(ut_stack *s)
     pool_init(&env->sent, &s->alloc, sizeof(struct sent_log), SENT_SLAB, c->max_connections);
     pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
     env->cc.rand = &s->rand;
+    env->cc.reports.pending = &s->shared.reports_pending;
     env->cc.standard = cc_at(c->congestion);
     env->rand = &s->rand;
 }

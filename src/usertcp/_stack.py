@@ -14,6 +14,8 @@ from typing import Protocol
 
 from usertcp import _events
 from usertcp._binding import LinkHolder, RawStack
+from usertcp._congestion_control import CongestionControl
+from usertcp._guide import Guide
 
 BUDGET = 64
 """Frames taken from the link per turn, so that no link can starve the loop's other work."""
@@ -77,6 +79,7 @@ class Endpoint:
         engine, handle = self.engine, self.handle
         self._retire()
         engine.endpoints.pop(handle, None)
+        engine.drop_control(handle, now)  # what is left to deliver has no user
         if abort:
             engine.abort(handle, now)
         else:
@@ -97,7 +100,7 @@ class Endpoint:
 class Engine(RawStack):
     """A stack that is told the time: see `RawStack` for its calls."""
 
-    __slots__ = ("endpoints", "failed", "freed")
+    __slots__ = ("endpoints", "failed", "freed", "guide")
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class Engine(RawStack):
         self.failed: int = 0
         """The negated code that ended the stack: LINK_DOWN; 0 while it works."""
         self.freed: bool = False
+        self.guide: Guide | None = None
+        """Once a connection has a congestion control in Python."""
         super().__init__(link, settings, seed, capture)
 
     def poll(self, now: int) -> None:
@@ -123,6 +128,19 @@ class Engine(RawStack):
             endpoint = get(handle)
             if endpoint is not None:
                 endpoint.on_event(bits, error)
+        if self.shared[3] and self.guide is not None:
+            self.guide.turn(now)
+
+    def set_control(self, handle: int, control: CongestionControl, now: int) -> int:
+        """Congestion control in Python, until the connection is closed: 0 or a negated code."""
+        if self.guide is None:
+            self.guide = Guide(self)
+        return self.guide.attach(handle, control, now)
+
+    def drop_control(self, handle: int, now: int) -> None:
+        """The connection goes by the stack's own algorithm, if it had one in Python."""
+        if self.guide is not None:
+            self.guide.detach(handle, now)
 
     def fail(self, code: int) -> None:
         """Ends all endpoints because the link is gone (`code`: negated)."""

@@ -21,7 +21,7 @@ from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
 from usertcp._binding import Bytes, Exported
-from usertcp._congestion import congestion_index
+from usertcp._congestion import Congestion, check_congestion, congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -278,13 +278,25 @@ class TCPStream(ByteStream):
             self._raise_option(code, option)
         self._after_call()
 
-    def set_congestion(self, name: str) -> None:
-        """Another congestion control from now on: one of `usertcp.congestion_controls()`.
+    def set_congestion(self, chosen: Congestion) -> None:
+        """Another congestion control from now on: one of `usertcp.congestion_controls()`, or a
+        `CongestionControl` in Python, which must have no other connection.
 
         cwnd and ssthresh stay. `ValueError` naming the allowed ones, `ClosedResourceError` when
-        closed. Which it is: `statistics().congestion_control`.
+        closed. Which it is: `statistics().congestion_control` ("external" when it is Python's).
         """
-        self.set_option(StreamOption.CONGESTION, congestion_index(name))
+        check_congestion(chosen)
+        end, now = self._end, self._now()
+        if end.closed:
+            raise ClosedResourceError
+        if isinstance(chosen, str):
+            self._engine.drop_control(end.handle, now)
+            self.set_option(StreamOption.CONGESTION, congestion_index(chosen))
+            return
+        code = self._engine.set_control(end.handle, chosen, now)
+        if code < 0:
+            self._raise_option(code, StreamOption.CONGESTION)
+        self._after_call()
 
     def get_option(self, option: StreamOption) -> int:
         """The value in use. `ClosedResourceError` when closed."""
