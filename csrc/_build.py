@@ -23,6 +23,7 @@ PUBLIC_HEADERS = (
     "usertcp.h",
     "usertcp_info.h",
     "usertcp_cc.h",
+    "usertcp_notes.h",
 )  # in cffi's reading order
 LAYERS = ("base", "wire", "tcp", "ip", "link", "stack", "api")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -90,7 +91,8 @@ def _builder(name: str, *, whitebox: bool) -> cffi.FFI:
         compile_args += ["-flto=auto"]
         link_args += ["-flto=auto", "-O2"]
     compile_args += shlex.split(os.environ.get("UT_CFLAGS", ""))
-    headers = ["include/usertcp_info.h", "include/usertcp_cc.h", "base/errors.h", "base/drops.h"]
+    headers = [f"include/{name}" for name in PUBLIC_HEADERS[2:]]
+    headers += ["base/errors.h", "base/drops.h"]
     if whitebox:
         headers += [path.relative_to(CSRC).as_posix() for path in whitebox_headers()]
     builder = cffi.FFI()

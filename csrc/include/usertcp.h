@@ -77,6 +77,7 @@ typedef struct {
     uint64_t events_pending;  /* handles with events not yet read by ut_poll */
     uint64_t moved;           /* bytes the link had received and sent when the last turn ended */
     uint64_t reports_pending; /* of ut_cc_reports */
+    uint64_t notes_pending;   /* of ut_notes_read */
 } ut_shared;
 
 enum {

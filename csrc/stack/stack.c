@@ -182,6 +182,7 @@ void stack_free(ut_stack *s)
 {
     struct alloc *a = &s->alloc;
     stack_free_conns(s);
+    notes_stop(s);
     trace_fini(&s->trace, a);
     ports_fini(s);
     alloc_put(a, s->scratch, s->mtu);

@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "include/usertcp_info.h"
 #include "stack/flow.h"
+#include "stack/notes.h"
 #include "tcp/state.h"
 #include "wire/tcp.h"
 
@@ -17,6 +18,7 @@ struct trace {
     ut_transition *item;
     uint32_t capacity;
     uint32_t first, count;
+    struct notes notes; /* states go there too, while it is on */
 };
 
 /* Why: a call or timer by name, or a segment, whose numbers are shown relative to the two bases. */
@@ -32,6 +34,7 @@ struct trace_subject {
     ut_handle handle; /* 0 for a half-open or TIME-WAIT entry */
     const struct flow_key *key;
     seq32 iss, irs;
+    int error; /* why it is CLOSED; 0: orderly */
 };
 
 /* False: out of memory. */

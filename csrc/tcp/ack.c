@@ -4,6 +4,7 @@
  */
 #include "tcp/arrive.h"
 #include "tcp/ecn.h"
+#include "tcp/note.h"
 #include "tcp/options.h"
 #include "tcp/rate.h"
 #include "tcp/recovery.h"
@@ -67,6 +68,7 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
     t->rack.tlp_sampled = true;
     t->restarted_at = TIME_NEVER;
+    tcp_note(t, NOTE_METRICS, sample, 0);
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)

@@ -114,6 +114,7 @@ class ut_shared(CData):
     events_pending: int
     moved: int
     reports_pending: int
+    notes_pending: int
 class ut_event(CData):
     handle: int
     events: int
@@ -241,6 +242,29 @@ class ut_cc_decision(CData):
     ssthresh: int
     fields: int
     reserved: int
+class ut_note(CData):
+    at_ns: int
+    local: ut_endpoint
+    remote: ut_endpoint
+    lo: int
+    hi: int
+    srtt_ns: int
+    rttvar_ns: int
+    rtt_min_ns: int
+    rto_ns: int
+    pacing_rate: int
+    cwnd: int
+    ssthresh: int
+    flight: int
+    has_metrics: int
+    call: CArray[bytes]
+    error: int
+    kind: int
+    to: int
+    recovery: int
+    flags: int
+    received: int
+    reserved: CArray[int]
 
 class Lib:
     DROP_COUNT: Literal[62]
@@ -348,6 +372,16 @@ class Lib:
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
+    UT_NOTE_ECN: Literal[9]
+    UT_NOTE_LOST: Literal[4]
+    UT_NOTE_LOST_BY_RTO: Literal[5]
+    UT_NOTE_METRICS: Literal[1]
+    UT_NOTE_PROBE: Literal[7]
+    UT_NOTE_RECOVERED: Literal[3]
+    UT_NOTE_RECOVERY: Literal[2]
+    UT_NOTE_RTO: Literal[6]
+    UT_NOTE_STATE: Literal[0]
+    UT_NOTE_UNDO: Literal[8]
     UT_OPT_CONGESTION: Literal[15]
     UT_OPT_CORK: Literal[17]
     UT_OPT_DSCP: Literal[7]
@@ -419,6 +453,9 @@ class Lib:
     def ut_memory_join_name(self, a0: ut_link, a1: bytes | CData, /) -> int: ...
     def ut_memory_read(self, a0: ut_link, a1: CData, a2: int, a3: ut_offload | CArray[ut_offload], /) -> int: ...
     def ut_memory_write(self, a0: ut_link, a1: bytes | CData, a2: int, a3: ut_offload | CArray[ut_offload], /) -> int: ...
+    def ut_notes_read(self, a0: ut_stack, a1: ut_note | CArray[ut_note], a2: int, a3: CArray[int], /) -> int: ...
+    def ut_notes_start(self, a0: ut_stack, a1: int, /) -> int: ...
+    def ut_notes_stop(self, a0: ut_stack, /) -> None: ...
     def ut_option_get(self, a0: ut_stack, a1: int, a2: int, a3: CArray[int], /) -> int: ...
     def ut_option_set(self, a0: ut_stack, a1: int, a2: int, a3: int, a4: int, /) -> int: ...
     def ut_poll(self, a0: ut_stack, a1: int, a2: int, a3: ut_event | CArray[ut_event], a4: int, /) -> int: ...
@@ -490,6 +527,10 @@ class FFI:
     def new(self, cdecl: Literal["ut_cc_decision *"], init: Any = ...) -> ut_cc_decision: ...
     @overload
     def new(self, cdecl: Literal["ut_cc_decision[]"], init: Any = ...) -> CArray[ut_cc_decision]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_note *"], init: Any = ...) -> ut_note: ...
+    @overload
+    def new(self, cdecl: Literal["ut_note[]"], init: Any = ...) -> CArray[ut_note]: ...
     @overload
     def new(self, cdecl: Literal["int *", "int[]"], init: Any = ...) -> CArray[int]: ...
     @overload

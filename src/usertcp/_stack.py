@@ -10,12 +10,15 @@ one that a task waits on is kept by endpoint -> waiter -> task.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from usertcp import _events
 from usertcp._binding import LinkHolder, RawStack
 from usertcp._congestion_control import CongestionControl
 from usertcp._guide import Guide
+
+if TYPE_CHECKING:
+    from usertcp._trace import TraceFile
 
 BUDGET = 64
 """Frames taken from the link per turn, so that no link can starve the loop's other work."""
@@ -100,7 +103,7 @@ class Endpoint:
 class Engine(RawStack):
     """A stack that is told the time: see `RawStack` for its calls."""
 
-    __slots__ = ("endpoints", "failed", "freed", "guide")
+    __slots__ = ("endpoints", "failed", "freed", "guide", "trace")
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class Engine(RawStack):
         self.freed: bool = False
         self.guide: Guide | None = None
         """Once a connection has a congestion control in Python."""
+        self.trace: TraceFile | None = None
         super().__init__(link, settings, seed, capture)
 
     def poll(self, now: int) -> None:
@@ -130,6 +134,8 @@ class Engine(RawStack):
                 endpoint.on_event(bits, error)
         if self.shared[3] and self.guide is not None:
             self.guide.turn(now)
+        if self.shared[4] and self.trace is not None:
+            self.trace.drain()
 
     def set_control(self, handle: int, control: CongestionControl, now: int) -> int:
         """Congestion control in Python, until the connection is closed: 0 or a negated code."""
@@ -159,4 +165,6 @@ class Engine(RawStack):
         """Ends it all. Endpoints must have been closed."""
         self.freed = True
         self.endpoints.clear()
+        if self.trace is not None:
+            self.trace.close()
         super().free()

@@ -3,6 +3,8 @@
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from socket import AF_UNSPEC, AddressFamily
 from typing import Literal, overload
 
@@ -245,6 +247,30 @@ class Stack:
         """State transitions since the last call; needs the option `trace_capacity`."""
         self._check_not_freed()
         return self.engine.read_trace()
+
+    def trace(self, path: str | Path, *, capacity: int = 16384) -> AbstractContextManager[Path]:
+        """`with stack.trace("it.sqlog"):` writes what happens to its connections meanwhile, as
+        qlog: states, losses, recovery, congestion, round trips.
+
+        `path`: a file, or a directory that gets one; the context's value says which. `capacity`:
+        how many records may wait for the next turn, in a ring of that size; should there be more,
+        the trace says how many were lost. `OSError` when the file cannot be made, `ValueError` when
+        the stack has a trace already, `ClosedResourceError` when it is closed.
+        """
+        from usertcp._trace import TraceFile, trace_path, traced
+
+        self.check_open()
+        driver = self.driver
+        made = TraceFile(
+            self.engine,
+            trace_path(path),
+            " ".join(str(address.ip) for address in self.addresses),
+            driver.now,
+            real_time=driver.real_time,
+            capacity=capacity,
+        )
+        self.engine.trace = made
+        return traced(made)
 
     def _check_not_freed(self) -> None:
         if self.engine.freed:
