@@ -65,12 +65,12 @@ static void trace_note(struct notes *n, const struct trace_subject *of, enum tcp
     note->received = cause.seg != NULL && cause.is_received;
 }
 
-void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
-               enum tcp_state to, struct trace_cause cause)
+void trace_write(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                 enum tcp_state to, struct trace_cause cause)
 {
-    if (UT_UNLIKELY(notes_are_on(&t->notes)))
+    if (notes_are_on(&t->notes))
         trace_note(&t->notes, of, from, to, cause);
-    if (!trace_is_on(t))
+    if (t->capacity == 0)
         return;
     ut_transition *item = &t->item[(t->first + t->count) % t->capacity];
     if (t->count < t->capacity)

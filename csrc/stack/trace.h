@@ -40,9 +40,14 @@ struct trace_subject {
 /* False: out of memory. */
 bool trace_init(struct trace *t, struct alloc *a, uint32_t capacity);
 void trace_fini(struct trace *t, struct alloc *a);
-static inline bool trace_is_on(const struct trace *t) { return t->capacity != 0; }
-void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
-               enum tcp_state to, struct trace_cause cause);
+void trace_write(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                 enum tcp_state to, struct trace_cause cause);
+static inline void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                             enum tcp_state to, struct trace_cause cause)
+{
+    if (UT_UNLIKELY(t->capacity != 0 || notes_are_on(&t->notes)))
+        trace_write(t, of, from, to, cause);
+}
 /* Takes up to `max` of the oldest. */
 int trace_take(struct trace *t, ut_transition *out, int max);
 

@@ -210,7 +210,7 @@ class TraceFile:
         code = lib.ut_notes_start(raw._stack, capacity)  # noqa: SLF001
         if code < 0:
             raise exception(code, "a trace of this stack is on already")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._raw = raw
         self._notes = ffi.new("ut_note[]", BATCH)
         self._missed = ffi.new("uint64_t *")
