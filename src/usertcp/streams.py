@@ -67,7 +67,8 @@ class StreamOption(IntEnum):
     """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
     bound."""
     CONGESTION = 15
-    """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
+    """An index of `usertcp.congestion_controls()`, or their number when a `CongestionControl`
+    decides; by name: `set_congestion`."""
     MTU_DISCOVER = 16
     """0: IPv4 packets may be fragmented; 1, the default: don't-fragment, and routers say what is
     too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3: as 2, but what
