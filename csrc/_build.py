@@ -18,7 +18,13 @@ from pathlib import Path
 import cffi
 
 CSRC = Path(__file__).resolve().parent
-PUBLIC_HEADERS = ("usertcp_link.h", "usertcp.h", "usertcp_info.h")  # in cffi's reading order
+PUBLIC_HEADERS = (
+    "usertcp_link.h",
+    "usertcp.h",
+    "usertcp_info.h",
+    "usertcp_cc.h",
+    "usertcp_notes.h",
+)  # in cffi's reading order
 LAYERS = ("base", "wire", "tcp", "ip", "link", "stack", "api")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 LIMITED_API = not FREE_THREADED and os.environ.get("UT_LIMITED_API", "1") != "0"
@@ -85,7 +91,8 @@ def _builder(name: str, *, whitebox: bool) -> cffi.FFI:
         compile_args += ["-flto=auto"]
         link_args += ["-flto=auto", "-O2"]
     compile_args += shlex.split(os.environ.get("UT_CFLAGS", ""))
-    headers = ["include/usertcp_info.h", "base/errors.h", "base/drops.h"]
+    headers = [f"include/{name}" for name in PUBLIC_HEADERS[2:]]
+    headers += ["base/errors.h", "base/drops.h"]
     if whitebox:
         headers += [path.relative_to(CSRC).as_posix() for path in whitebox_headers()]
     builder = cffi.FFI()

@@ -77,9 +77,11 @@ typedef struct {
 
 /* Read by Python straight from memory between calls. */
 typedef struct {
-    uint64_t deadline;       /* call ut_poll no later than this; UINT64_MAX = never */
-    uint64_t events_pending; /* handles with events not yet read by ut_poll */
-    uint64_t moved;          /* bytes the link had received and sent when the last turn ended */
+    uint64_t deadline;        /* call ut_poll no later than this; UINT64_MAX = never */
+    uint64_t events_pending;  /* handles with events not yet read by ut_poll */
+    uint64_t moved;           /* bytes the link had received and sent when the last turn ended */
+    uint64_t reports_pending; /* of ut_cc_reports */
+    uint64_t notes_pending;   /* of ut_notes_read */
 } ut_shared;
 
 enum {
@@ -121,7 +123,8 @@ enum {
     UT_OPT_KEEPALIVE_COUNT = 12,    /* unanswered probes that end the connection; 1 to 255 */
     UT_OPT_RTO_MIN = 13,            /* ns: the RTO's floor, RFC 6298 2.4 */
     UT_OPT_NOTSENT_LOWAT = 14,      /* bytes ut_send leaves unsent, about, at most; 0: no bound */
-    UT_OPT_CONGESTION = 15, /* an index of ut_congestion_name; of a listener: of what it accepts */
+    UT_OPT_CONGESTION = 15,   /* an index of ut_congestion_name; of a listener: of what it accepts;
+                                 the number of names: ut_cc_attach was called */
     UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
     UT_OPT_CORK = 17,         /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
                                  what was sent meanwhile asks for no PSH */

@@ -121,7 +121,8 @@ void conn_trace(ut_stack *s, struct conn *c, struct trace_cause cause)
     struct tcp_moves *moves = &s->env.moves;
     if (moves->count == 0)
         return;
-    struct trace_subject of = {s->now, c->notice.handle, &c->key, c->tcb.iss, c->tcb.irs};
+    struct trace_subject of = {s->now,     c->notice.handle, &c->key,
+                               c->tcb.iss, c->tcb.irs,       c->tcb.error};
     for (uint32_t i = 0; i < moves->count; i++) {
         /* The half-open entry told LISTEN -> SYN-RECEIVED already. */
         if (moves->item[i].from == TCP_CLOSED && moves->item[i].to == TCP_SYN_RECEIVED)

@@ -21,7 +21,7 @@ static struct half_open *half_open_at(const ut_stack *s, uint32_t index)
 static void half_open_trace(ut_stack *s, const struct half_open *h, enum tcp_state to,
                             struct trace_cause cause)
 {
-    struct trace_subject of = {s->now, 0, &h->key, h->half.iss, h->half.irs};
+    struct trace_subject of = {s->now, 0, &h->key, h->half.iss, h->half.irs, 0};
     enum tcp_state from = to == TCP_SYN_RECEIVED ? TCP_LISTEN : TCP_SYN_RECEIVED;
     trace_add(&s->trace, &of, from, to, cause);
 }

@@ -126,7 +126,8 @@ static void pump_turn(struct watch *w)
         stack_set_now(s, clock_now());
         p->turns++;
         until = poll_turn(s, PUMP_BUDGET) ? 0 : s->shared.deadline;
-        if ((s->shared.events_pending > 0 || s->link_is_down) && !p->has_told) {
+        bool has_news = s->shared.events_pending > 0 || s->shared.reports_pending > 0;
+        if ((has_news || s->link_is_down) && !p->has_told) {
             p->has_told = true;
             signal_fd(p->event_fd);
         }

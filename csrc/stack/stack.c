@@ -98,6 +98,7 @@ static void stack_init_tcp(ut_stack *s)
     pool_init(&env->accecn, &s->alloc, sizeof(struct tcp_accecn), ACCECN_SLAB, c->max_connections);
     pool_init(&env->cc.large, &s->alloc, CC_LARGE, CC_SLAB, c->max_connections);
     env->cc.rand = &s->rand;
+    env->cc.reports.pending = &s->shared.reports_pending;
     env->cc.standard = cc_at(c->congestion);
     env->rand = &s->rand;
 }
@@ -184,6 +185,7 @@ void stack_free(ut_stack *s)
 {
     struct alloc *a = &s->alloc;
     stack_free_conns(s);
+    notes_stop(s);
     trace_fini(&s->trace, a);
     ports_fini(s);
     alloc_put(a, s->scratch, s->mtu);

@@ -76,7 +76,7 @@ static void timewait_forget(ut_stack *s, uint32_t index, struct trace_cause caus
         return;
     demux_remove(&s->demux, &w->key, demux_ref(RECORD_TIME_WAIT, index));
     s->last_flow.ref = 0;
-    struct trace_subject of = {s->now, 0, &w->key, w->tw.snd_nxt, w->tw.rcv_nxt};
+    struct trace_subject of = {s->now, 0, &w->key, w->tw.snd_nxt, w->tw.rcv_nxt, 0};
     trace_add(&s->trace, &of, TCP_TIME_WAIT, TCP_CLOSED, cause);
     w->key.lport = 0;
 }

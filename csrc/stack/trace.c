@@ -47,10 +47,30 @@ static void trace_words(char *to, size_t cap, const struct trace_subject *of,
         dump_tcp(to + at, cap - (size_t)at, cause.seg, of->iss, of->irs);
 }
 
-void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
-               enum tcp_state to, struct trace_cause cause)
+static void trace_note(struct notes *n, const struct trace_subject *of, enum tcp_state from,
+                       enum tcp_state to, struct trace_cause cause)
 {
-    if (!trace_is_on(t))
+    ut_note *note = notes_add(n);
+    if (note == NULL)
+        return;
+    note->at_ns = of->now;
+    trace_endpoint(&note->local, &of->key->local, of->key->lport);
+    trace_endpoint(&note->remote, &of->key->remote, of->key->rport);
+    note->kind = UT_NOTE_STATE;
+    note->from = (uint8_t)from;
+    note->to = (uint8_t)to;
+    note->call = cause.call;
+    note->error = to == TCP_CLOSED ? of->error : 0;
+    note->flags = cause.seg != NULL ? cause.seg->flags : 0;
+    note->received = cause.seg != NULL && cause.is_received;
+}
+
+void trace_write(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                 enum tcp_state to, struct trace_cause cause)
+{
+    if (notes_are_on(&t->notes))
+        trace_note(&t->notes, of, from, to, cause);
+    if (t->capacity == 0)
         return;
     ut_transition *item = &t->item[(t->first + t->count) % t->capacity];
     if (t->count < t->capacity)

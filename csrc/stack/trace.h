@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "include/usertcp_info.h"
 #include "stack/flow.h"
+#include "stack/notes.h"
 #include "tcp/state.h"
 #include "wire/tcp.h"
 
@@ -17,6 +18,7 @@ struct trace {
     ut_transition *item;
     uint32_t capacity;
     uint32_t first, count;
+    struct notes notes; /* states go there too, while it is on */
 };
 
 /* Why: a call or timer by name, or a segment, whose numbers are shown relative to the two bases. */
@@ -32,14 +34,20 @@ struct trace_subject {
     ut_handle handle; /* 0 for a half-open or TIME-WAIT entry */
     const struct flow_key *key;
     seq32 iss, irs;
+    int error; /* why it is CLOSED; 0: orderly */
 };
 
 /* False: out of memory. */
 bool trace_init(struct trace *t, struct alloc *a, uint32_t capacity);
 void trace_fini(struct trace *t, struct alloc *a);
-static inline bool trace_is_on(const struct trace *t) { return t->capacity != 0; }
-void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
-               enum tcp_state to, struct trace_cause cause);
+void trace_write(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                 enum tcp_state to, struct trace_cause cause);
+static inline void trace_add(struct trace *t, const struct trace_subject *of, enum tcp_state from,
+                             enum tcp_state to, struct trace_cause cause)
+{
+    if (UT_UNLIKELY(t->capacity != 0 || notes_are_on(&t->notes)))
+        trace_write(t, of, from, to, cause);
+}
 /* Takes up to `max` of the oldest. */
 int trace_take(struct trace *t, ut_transition *out, int max);
 

@@ -4,6 +4,7 @@
  */
 #include "tcp/arrive.h"
 #include "tcp/ecn.h"
+#include "tcp/note.h"
 #include "tcp/options.h"
 #include "tcp/rate.h"
 #include "tcp/recovery.h"
@@ -67,6 +68,7 @@ static void ack_take_sample(struct tcb *t, const struct arrival *a)
     rtt_on_sample(&t->rtt, sample, a->now, t->rto_min, p->rto_max);
     t->rack.tlp_sampled = true;
     t->restarted_at = TIME_NEVER;
+    tcp_note(t, NOTE_METRICS, sample, 0);
 }
 
 static void ack_tell_user(struct tcb *t, const struct arrival *a)
@@ -89,10 +91,10 @@ static uint32_t ack_newly_delivered(const struct tcb *t, const struct tcp_news *
 }
 
 /* What an ACK with news is to congestion control. Fast recovery keeps it from algorithms that leave
- * cwnd to it (cc.h). */
+ * cwnd to it (cc.h) and measure nothing. */
 static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delivered)
 {
-    if (t->recovery_mode == RECOVERY_FAST && !cc_owns_cwnd(&t->cc))
+    if (t->recovery_mode == RECOVERY_FAST && !cc_wants_rate(&t->cc))
         return;
     struct cc_ack told;
     struct rate_sample sample;
@@ -114,6 +116,7 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
         rate_sample_take(t, delivered, now, &sample);
         told.rate = &sample;
         told.lost = (uint32_t)sample.newly_lost;
+        told.in_recovery = t->recovery_mode == RECOVERY_FAST;
     }
     cc_on_ack(&t->cc, &told);
     if (UT_UNLIKELY(t->cc.is_limited))

@@ -98,6 +98,25 @@ void cc_undo(struct tcp_cc *cc, const struct cc_prior *prior, const struct cc_lo
         cc->ops->on_undo(cc, now);
 }
 
+void cc_grow(struct tcp_cc *cc, const struct cc_ack *a, uint32_t *bytes_acked)
+{
+    if (!a->was_cwnd_limited)
+        return; /* RFC 7661: an unused window is not evidence that more would fit */
+    if (cc->cwnd < cc->ssthresh) {
+        /* DEVIATES RFC 5681 3.1: grows by all bytes acknowledged, not at most one SMSS per ACK,
+         * because a link that merges segments yields one ACK for up to 64 KiB. Splitting ACKs still
+         * gains a peer nothing. */
+        uint32_t room = cc->ssthresh - cc->cwnd;
+        cc->cwnd += u32_min(a->acked, u32_max(room, a->mss));
+        return;
+    }
+    *bytes_acked += a->acked;
+    if (*bytes_acked >= cc->cwnd) {
+        *bytes_acked -= cc->cwnd;
+        cc->cwnd += a->mss; /* RFC 5681 3.1 (MUST): at most one SMSS per RTT */
+    }
+}
+
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto)
 {
     if (idle > rto)

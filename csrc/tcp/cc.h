@@ -7,7 +7,7 @@
  *
  * Who owns cwnd. Outside fast recovery the algorithm does. cc_on_recovery sets ssthresh and takes
  * cwnd down to it; from there to cc_on_recovered recovery.c (PRR, RFC 9937) writes cwnd, unless
- * cc_owns_cwnd: then on_ack goes on being called and PRR keeps out.
+ * cc_owns_cwnd: then PRR keeps out. on_ack goes on being called in fast recovery where wants_rate.
  *
  * What was before an episode of congestion is kept with cc_keep by whoever may call it off with
  * cc_undo (undo.h).
@@ -37,6 +37,7 @@ struct cc_ack {
     const struct rate_sample *rate; /* NULL: the algorithm does not want one, nor what follows */
     uint32_t lost;                  /* bytes newly counted as lost since the last ACK */
     uint32_t pipe;                  /* in the network after this ACK */
+    bool in_recovery;               /* fast recovery, before this ACK */
 };
 
 /* The state of things when congestion was noticed. */
@@ -73,7 +74,7 @@ struct cc_ops {
     void (*init)(struct tcp_cc *cc, uint32_t mss);
     /* The connection ends or takes another algorithm. May be NULL. */
     void (*fini)(struct tcp_cc *cc);
-    /* Data acknowledged, outside fast recovery or with owns_cwnd. */
+    /* Data acknowledged, outside fast recovery or with wants_rate. */
     void (*on_ack)(struct tcp_cc *cc, const struct cc_ack *ack);
     /* Told run by run, before the on_ack of the same ACK. May be NULL. */
     void (*on_lost)(struct tcp_cc *cc, const struct cc_lost *lost);
@@ -126,11 +127,18 @@ union cc_state {
     } large;
 };
 
+struct cc_external;
+
 /* What the algorithms of a stack share. */
 struct cc_env {
     struct pool large; /* of CC_LARGE bytes: state that does not fit the union */
     struct rand *rand;
     const struct cc_ops *standard; /* of new connections */
+    struct {                       /* cc_external.h: the reports that wait for the host */
+        struct cc_external *first, *last;
+        uint64_t *pending; /* their number, where the host sees it */
+        uint64_t overdue;  /* how often the host was given up waiting for */
+    } reports;
 };
 
 struct tcp_cc {
@@ -200,6 +208,14 @@ static inline void cc_pace_slow_start(struct tcp_cc *cc, ns_t srtt)
     cc->pacing_rate = 0;
     if (cc->cwnd < cc->ssthresh && srtt >= 2 * PACE_INTERVAL)
         cc->pacing_rate = 2 * (uint64_t)cc->cwnd * NS_PER_S / srtt;
+}
+/* For algorithms: growth by RFC 5681 3.1 and RFC 3465; `bytes_acked` is theirs to keep. */
+void cc_grow(struct tcp_cc *cc, const struct cc_ack *ack, uint32_t *bytes_acked);
+/* For algorithms: half of what was in flight (RFC 5681 (4)). */
+static inline uint32_t cc_half_flight(const struct cc_loss *l)
+{
+    uint32_t half = l->flight / 2, least = 2 * l->mss;
+    return half > least ? half : least;
 }
 /* For algorithms: the restart window after idle (RFC 5681 4.1). */
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto);

@@ -14,32 +14,12 @@ static void newreno_init(struct tcp_cc *cc, uint32_t mss)
 
 static void newreno_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
 {
-    if (!a->was_cwnd_limited)
-        return; /* RFC 7661: an unused window is not evidence that more would fit */
-    if (cc->cwnd < cc->ssthresh) {
-        /* DEVIATES RFC 5681 3.1: grows by all bytes acknowledged, not at most one SMSS per ACK,
-         * because a link that merges segments yields one ACK for up to 64 KiB. Splitting ACKs still
-         * gains a peer nothing. */
-        uint32_t room = cc->ssthresh - cc->cwnd;
-        cc->cwnd += u32_min(a->acked, u32_max(room, a->mss));
-        return;
-    }
-    cc->own.newreno.bytes_acked += a->acked;
-    if (cc->own.newreno.bytes_acked >= cc->cwnd) {
-        cc->own.newreno.bytes_acked -= cc->cwnd;
-        cc->cwnd += a->mss; /* RFC 5681 3.1 (MUST): at most one SMSS per RTT */
-    }
-}
-
-/* RFC 5681 (4) */
-static uint32_t newreno_ssthresh(const struct cc_loss *l)
-{
-    return u32_max(l->flight / 2, 2 * l->mss);
+    cc_grow(cc, a, &cc->own.newreno.bytes_acked);
 }
 
 static void newreno_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
 {
-    cc->ssthresh = newreno_ssthresh(l);
+    cc->ssthresh = cc_half_flight(l);
     cc->cwnd = cc->ssthresh; /* RFC 6675 5 (4.2) */
     cc->own.newreno.bytes_acked = 0;
 }
@@ -59,8 +39,8 @@ static void newreno_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
 static void newreno_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
 {
     if (first)
-        cc->ssthresh = newreno_ssthresh(l); /* RFC 5681 3.1 (4) */
-    cc->cwnd = l->mss;                      /* the loss window */
+        cc->ssthresh = cc_half_flight(l); /* RFC 5681 3.1 (4) */
+    cc->cwnd = l->mss;                    /* the loss window */
     cc->own.newreno.bytes_acked = 0;
 }
 

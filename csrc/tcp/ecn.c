@@ -6,6 +6,7 @@
 #include "tcp/accecn.h"
 #include "tcp/accecn_option.h"
 #include "tcp/half.h"
+#include "tcp/note.h"
 #include "tcp/output.h"
 #include "tcp/steps.h"
 
@@ -174,6 +175,7 @@ static void reduce(struct tcb *t, ns_t now)
     bool is_least = t->cc.cwnd < 2u * t->snd_mss;
     cc_on_ecn(&t->cc, &(struct cc_loss){now, flight, t->snd_mss});
     t->ecn.reductions++;
+    tcp_note(t, NOTE_ECN, 0, 0);
     ecn_on_reduction(t);
     if (!is_least)
         return;

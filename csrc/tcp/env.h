@@ -40,6 +40,8 @@ struct tcp_start {
     struct tcp_path path;
 };
 
+struct tcb;
+
 struct tcp_env {
     struct tcp_params params;
     struct ring_cache snd_rings, rcv_rings;
@@ -50,6 +52,7 @@ struct tcp_env {
     struct cc_env cc;
     struct rand *rand;
     struct tcp_moves moves;
+    void (*on_note)(struct tcb *t, uint8_t kind, uint64_t lo, uint64_t hi); /* note.h; or NULL */
     uint64_t drops[DROP_COUNT];
 };
 

@@ -5,6 +5,7 @@
  */
 #include "tcp/rack.h"
 
+#include "tcp/note.h"
 #include "tcp/options.h"
 #include "tcp/sent.h"
 #include "tcp/times.h"
@@ -125,12 +126,14 @@ ns_t rack_reo_wnd(const struct tcb *t)
 }
 
 /* Nothing of [lo, hi) is SACKed. */
-static bool take_for_lost(struct tcb *t, uint64_t lo, uint64_t hi, ns_t now)
+static bool take_for_lost(struct tcb *t, const struct range *run, enum tcp_note why, ns_t now)
 {
+    uint64_t lo = run->lo, hi = run->hi;
     if (!ranges_add(&t->trouble->lost, lo, hi))
         return false;
     if (t->cc.wants_log)
         sent_note_lost(t, lo, hi, now);
+    tcp_note(t, why, lo, hi);
     return true;
 }
 
@@ -163,7 +166,7 @@ static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
         if (due > now)
             o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */
         else
-            found |= take_for_lost(t, lo, s.hi, now);
+            found |= take_for_lost(t, &(struct range){lo, s.hi}, NOTE_LOST, now);
     }
     return found;
 }
@@ -242,7 +245,8 @@ void rack_on_rto(struct tcb *t, ns_t now)
             struct stretch s = stretch_at(t, from, hole.hi);
             bool is_old = time_after(s.last, wait) <= now;
             uint64_t hi = is_old ? s.hi : u64_min(s.hi, una + t->snd_mss);
-            if ((is_old || from == una) && !take_for_lost(t, from, hi, now)) {
+            if ((is_old || from == una) &&
+                !take_for_lost(t, &(struct range){from, hi}, NOTE_LOST_BY_RTO, now)) {
                 give_up_from(o, end);
                 return;
             }

@@ -10,6 +10,7 @@
 #include "tcp/frto.h"
 #include "tcp/mtu.h"
 #include "tcp/nextseg.h"
+#include "tcp/note.h"
 #include "tcp/prr.h"
 #include "tcp/rack.h"
 #include "tcp/sack.h"
@@ -137,6 +138,9 @@ static uint32_t enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
                        n->now);
     t->rexmt_now = !t->rack_on;
     t->fast_recoveries++;
+    tcp_note(t, NOTE_RECOVERY, 0, 0);
+    if (!t->rack_on)
+        tcp_note(t, NOTE_LOST, tcb_una_offset(t), tcb_una_offset(t) + u32_min(t->snd_mss, flight));
     return begin_prr(t, n);
 }
 
@@ -152,6 +156,7 @@ static void leave_recovery(struct tcb *t, ns_t now)
     prr_end(t);
     rack_on_recovered(t);
     mtu_on_recovered(t);
+    tcp_note(t, NOTE_RECOVERED, 0, 0);
 }
 
 void recovery_on_mtu(struct tcb *t, const struct range *run)
@@ -312,8 +317,11 @@ void recovery_on_rto(struct tcb *t, ns_t now)
     t->reno_sacked = 0;
     prr_end(t);
     frto_begin(t, in_recovery);
+    tcp_note(t, NOTE_RTO, 0, 0);
     if (t->rack_on)
         rack_on_rto(t, now);
+    else
+        tcp_note(t, NOTE_LOST_BY_RTO, una, t->lost_below);
     t->rexmt_now = true; /* RFC 2018 8 (MUST): the left edge, whatever was SACKed */
     t->rto_count++;
 }

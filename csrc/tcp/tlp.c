@@ -3,6 +3,7 @@
 #include "tcp/tlp.h"
 
 #include "tcp/ecn.h"
+#include "tcp/note.h"
 
 struct range tlp_last(const struct tcb *t, uint32_t mss)
 {
@@ -19,6 +20,7 @@ void tlp_sent(struct tcb *t, bool resent)
     t->rack.tlp_resent = resent;
     t->rack.tlp_sampled = false;
     t->tlp_probes++;
+    tcp_note(t, NOTE_PROBE, 0, 0);
 }
 
 void tlp_on_ack(struct tcb *t, const struct tcp_news *n)

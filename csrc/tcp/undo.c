@@ -5,6 +5,7 @@
 #include "tcp/ecn.h"
 #include "tcp/frto.h"
 #include "tcp/mtu.h"
+#include "tcp/note.h"
 #include "tcp/options.h"
 #include "tcp/prr.h"
 
@@ -85,6 +86,7 @@ void undo_apply(struct tcb *t, const struct tcp_news *n)
     t->undos++;
     mtu_undo(t);
     undo_end(t);
+    tcp_note(t, NOTE_UNDO, 0, 0);
 }
 
 void undo_end(struct tcb *t)

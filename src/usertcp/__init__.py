@@ -11,6 +11,12 @@ import logging
 from usertcp._ambient import connect_tcp, create_tcp_listener
 from usertcp._config import StackConfig
 from usertcp._congestion import congestion_controls
+from usertcp._congestion_control import (
+    CongestionControl,
+    CongestionDecision,
+    CongestionEvent,
+    CongestionReport,
+)
 from usertcp._faces import StreamAttribute
 from usertcp._info import ConnectionInfo, LinkInfo, StackStatistics, State, Transition
 from usertcp._install import install, uninstall
@@ -21,6 +27,10 @@ from usertcp.stacks import Stack
 from usertcp.streams import StreamOption, TCPStream
 
 __all__ = [
+    "CongestionControl",
+    "CongestionDecision",
+    "CongestionEvent",
+    "CongestionReport",
     "ConnectionInfo",
     "LinkInfo",
     "Stack",

@@ -7,6 +7,7 @@ from typing import Literal, overload
 from anyio.streams.stapled import MultiListener
 from anyio.streams.tls import TLSStream
 
+from usertcp._congestion import Congestion, CongestionFactory
 from usertcp._open import current_stack
 from usertcp.connectors import IPHost, wrap_tls
 from usertcp.streams import TCPStream
@@ -23,7 +24,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str,
     happy_eyeballs_delay: float = ...,
-    congestion: str | None = ...,
+    congestion: Congestion | None = ...,
     ecn: bool | None = ...,
 ) -> TLSStream: ...
 
@@ -39,7 +40,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
-    congestion: str | None = ...,
+    congestion: Congestion | None = ...,
     ecn: bool | None = ...,
 ) -> TLSStream: ...
 
@@ -56,7 +57,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
-    congestion: str | None = ...,
+    congestion: Congestion | None = ...,
     ecn: bool | None = ...,
 ) -> TLSStream: ...
 
@@ -73,7 +74,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = ...,
     tls_hostname: str | None = ...,
     happy_eyeballs_delay: float = ...,
-    congestion: str | None = ...,
+    congestion: Congestion | None = ...,
     ecn: bool | None = ...,
 ) -> TCPStream: ...
 
@@ -86,7 +87,7 @@ async def connect_tcp(
     local_host: IPHost | None = ...,
     local_port: int | None = ...,
     happy_eyeballs_delay: float = ...,
-    congestion: str | None = ...,
+    congestion: Congestion | None = ...,
     ecn: bool | None = ...,
 ) -> TCPStream: ...
 
@@ -102,7 +103,7 @@ async def connect_tcp(
     tls_standard_compatible: bool = True,
     tls_hostname: str | None = None,
     happy_eyeballs_delay: float = 0.25,
-    congestion: str | None = None,
+    congestion: Congestion | None = None,
     ecn: bool | None = None,
 ) -> TCPStream | TLSStream:
     """`Stack.connect_tcp` of the ambient stack. `RuntimeError` when none is open here."""
@@ -133,7 +134,7 @@ async def create_tcp_listener(
     family: AddressFamily = AF_UNSPEC,
     backlog: int = 65536,
     reuse_port: bool = False,
-    congestion: str | None = None,
+    congestion: CongestionFactory | None = None,
     ecn: bool | None = None,
 ) -> MultiListener[TCPStream]:
     """`Stack.create_tcp_listener` of the ambient stack. `RuntimeError` when none is open here."""

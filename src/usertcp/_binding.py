@@ -122,7 +122,8 @@ def counter_names(count: int) -> list[str]:
 
 class RawStack:
     """A `ut_stack`. `shared[0]` is the engine's deadline, `shared[1]` its events not yet read,
-    `shared[2]` how many bytes its link had received and sent when the last turn ended.
+    `shared[2]` how many bytes its link had received and sent when the last turn ended, `shared[3]`
+    its reports to congestion controls in Python (`_guide`), `shared[4]` its notes (`_trace`).
     """
 
     __slots__ = (
@@ -152,7 +153,7 @@ class RawStack:
         self.drained: bool = False
         """By the last `recv`: an event tells of more, be it the end."""
         shared = lib.ut_stack_shared(self._stack)
-        self.shared: memoryview[int] = memoryview(_buffer(shared, 24)).cast("B").cast("Q")
+        self.shared: memoryview[int] = memoryview(_buffer(shared, 40)).cast("B").cast("Q")
         link_info = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), link_info)
         self.fd: int = link_info.fd
@@ -187,7 +188,7 @@ class RawStack:
         """Frees the engine's side at once. Only `shared` may be looked at afterwards."""
         stack, self._stack = self._stack, None
         if stack is not None:
-            self.shared = memoryview(array("Q", [_events.NEVER, 0, 0]))
+            self.shared = memoryview(array("Q", [_events.NEVER, 0, 0, 0, 0]))
             lib.ut_stack_free(stack)
             self._link.close()
 

@@ -1,8 +1,16 @@
 """Congestion controls by name: what the engine has, and how a name becomes its index."""
 
+from collections.abc import Callable
 from functools import cache
+from typing import TypeAlias
 
 from usertcp._binding import congestion_name
+from usertcp._congestion_control import CongestionControl
+
+Congestion: TypeAlias = str | CongestionControl
+"""Of a connection: a name of `congestion_controls()`, or one written in Python."""
+CongestionFactory: TypeAlias = str | Callable[[], CongestionControl]
+"""Of what a listener accepts: a name, or what makes one for each connection."""
 
 
 @cache
@@ -24,3 +32,22 @@ def congestion_index(name: object) -> int:
     if name not in known:
         raise ValueError(f"congestion: {name!r} is none of {', '.join(map(repr, known))}")
     return known.index(name)
+
+
+def check_congestion(chosen: Congestion) -> None:
+    """`ValueError` for a name that is none, `TypeError` for what is neither name nor control."""
+    known: object = chosen
+    if not isinstance(known, str | CongestionControl):
+        raise TypeError(f"congestion: {chosen!r} is neither a name nor a CongestionControl")
+    if isinstance(chosen, str):
+        congestion_index(chosen)
+
+
+def check_factory(chosen: CongestionFactory) -> None:
+    """The same for a listener, which needs a control for each connection."""
+    if isinstance(chosen, str):
+        congestion_index(chosen)
+        return
+    made: object = chosen
+    if isinstance(made, CongestionControl) or not callable(made):
+        raise TypeError(f"congestion: {chosen!r} is neither a name nor makes a CongestionControl")

@@ -115,6 +115,8 @@ class ut_shared(CData):
     deadline: int
     events_pending: int
     moved: int
+    reports_pending: int
+    notes_pending: int
 class ut_event(CData):
     handle: int
     events: int
@@ -216,6 +218,58 @@ class ut_transition(CData):
     to: int
     received: int
     cause: CArray[bytes]
+class ut_cc_report(CData):
+    handle: int
+    at_ns: int
+    interval_ns: int
+    acked: int
+    delivered: int
+    lost: int
+    delivery_rate: int
+    delivery_rate_max: int
+    rtt_min_ns: int
+    rtt_last_ns: int
+    srtt_ns: int
+    pacing_rate: int
+    cwnd: int
+    ssthresh: int
+    pipe: int
+    mss: int
+    acks: int
+    marks: int
+    events: int
+    flags: int
+class ut_cc_decision(CData):
+    handle: int
+    pacing_rate: int
+    interval_ns: int
+    cwnd: int
+    ssthresh: int
+    fields: int
+    reserved: int
+class ut_note(CData):
+    at_ns: int
+    local: ut_endpoint
+    remote: ut_endpoint
+    lo: int
+    hi: int
+    srtt_ns: int
+    rttvar_ns: int
+    rtt_min_ns: int
+    rto_ns: int
+    pacing_rate: int
+    cwnd: int
+    ssthresh: int
+    flight: int
+    has_metrics: int
+    call: CArray[bytes]
+    error: int
+    kind: int
+    to: int
+    recovery: int
+    flags: int
+    received: int
+    reserved: CArray[int]
 
 class Lib:
     DROP_COUNT: Literal[63]
@@ -284,6 +338,20 @@ class Lib:
     DROP_tcp_window_overrun: Literal[54]
     UT_ACCEPTABLE: Literal[16]
     UT_ALL_SENT: Literal[64]
+    UT_CC_APP_LIMITED: Literal[1]
+    UT_CC_CWND: Literal[1]
+    UT_CC_CWND_LIMITED: Literal[2]
+    UT_CC_ECN: Literal[16]
+    UT_CC_IDLE: Literal[32]
+    UT_CC_INTERVAL: Literal[8]
+    UT_CC_OVERDUE: Literal[64]
+    UT_CC_PACING_RATE: Literal[4]
+    UT_CC_RECOVERED: Literal[2]
+    UT_CC_RECOVERY: Literal[1]
+    UT_CC_RTO: Literal[4]
+    UT_CC_SOLE: Literal[1]
+    UT_CC_SSTHRESH: Literal[2]
+    UT_CC_UNDO: Literal[8]
     UT_CLOSED: Literal[8]
     UT_CONNECTED: Literal[4]
     UT_CONNECT_ECN: Literal[1]
@@ -310,6 +378,16 @@ class Lib:
     UT_E_TOO_MANY: Literal[6]
     UT_E_WOULD_BLOCK: Literal[1]
     UT_LISTEN_SHARE: Literal[1]
+    UT_NOTE_ECN: Literal[9]
+    UT_NOTE_LOST: Literal[4]
+    UT_NOTE_LOST_BY_RTO: Literal[5]
+    UT_NOTE_METRICS: Literal[1]
+    UT_NOTE_PROBE: Literal[7]
+    UT_NOTE_RECOVERED: Literal[3]
+    UT_NOTE_RECOVERY: Literal[2]
+    UT_NOTE_RTO: Literal[6]
+    UT_NOTE_STATE: Literal[0]
+    UT_NOTE_UNDO: Literal[8]
     UT_OPT_CONGESTION: Literal[15]
     UT_OPT_CORK: Literal[17]
     UT_OPT_DSCP: Literal[7]
@@ -349,6 +427,10 @@ class Lib:
     def ut_address_add(self, a0: ut_stack, a1: bytes | CData, a2: int, a3: int, a4: int, /) -> int: ...
     def ut_address_state(self, a0: ut_stack, a1: bytes | CData, /) -> int: ...
     def ut_awaiting_fin(self, a0: ut_stack, /) -> int: ...
+    def ut_cc_attach(self, a0: ut_stack, a1: int, a2: int, a3: int, a4: int, /) -> int: ...
+    def ut_cc_decide(self, a0: ut_stack, a1: ut_cc_decision | CArray[ut_cc_decision], a2: int, a3: int, /) -> int: ...
+    def ut_cc_detach(self, a0: ut_stack, a1: int, a2: int, a3: int, /) -> int: ...
+    def ut_cc_reports(self, a0: ut_stack, a1: ut_cc_report | CArray[ut_cc_report], a2: int, /) -> int: ...
     def ut_checksum_name(self) -> CArray[bytes]: ...
     def ut_close(self, a0: ut_stack, a1: int, a2: int, /) -> int: ...
     def ut_config_default(self, a0: ut_config | CArray[ut_config], /) -> None: ...
@@ -377,6 +459,9 @@ class Lib:
     def ut_memory_join_name(self, a0: ut_link, a1: bytes | CData, /) -> int: ...
     def ut_memory_read(self, a0: ut_link, a1: CData, a2: int, a3: ut_offload | CArray[ut_offload], /) -> int: ...
     def ut_memory_write(self, a0: ut_link, a1: bytes | CData, a2: int, a3: ut_offload | CArray[ut_offload], /) -> int: ...
+    def ut_notes_read(self, a0: ut_stack, a1: ut_note | CArray[ut_note], a2: int, a3: CArray[int], /) -> int: ...
+    def ut_notes_start(self, a0: ut_stack, a1: int, /) -> int: ...
+    def ut_notes_stop(self, a0: ut_stack, /) -> None: ...
     def ut_option_get(self, a0: ut_stack, a1: int, a2: int, a3: CArray[int], /) -> int: ...
     def ut_option_set(self, a0: ut_stack, a1: int, a2: int, a3: int, a4: int, /) -> int: ...
     def ut_poll(self, a0: ut_stack, a1: int, a2: int, a3: ut_event | CArray[ut_event], a4: int, /) -> int: ...
@@ -440,6 +525,18 @@ class FFI:
     def new(self, cdecl: Literal["ut_transition *"], init: Any = ...) -> ut_transition: ...
     @overload
     def new(self, cdecl: Literal["ut_transition[]"], init: Any = ...) -> CArray[ut_transition]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_cc_report *"], init: Any = ...) -> ut_cc_report: ...
+    @overload
+    def new(self, cdecl: Literal["ut_cc_report[]"], init: Any = ...) -> CArray[ut_cc_report]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_cc_decision *"], init: Any = ...) -> ut_cc_decision: ...
+    @overload
+    def new(self, cdecl: Literal["ut_cc_decision[]"], init: Any = ...) -> CArray[ut_cc_decision]: ...
+    @overload
+    def new(self, cdecl: Literal["ut_note *"], init: Any = ...) -> ut_note: ...
+    @overload
+    def new(self, cdecl: Literal["ut_note[]"], init: Any = ...) -> CArray[ut_note]: ...
     @overload
     def new(self, cdecl: Literal["int *", "int[]"], init: Any = ...) -> CArray[int]: ...
     @overload

@@ -1,8 +1,8 @@
 """The USERTCP_ variables: a stack for programs that say nothing of one, read here and nowhere else.
 
 `open_stack()` without a link, the event loops of `usertcp.asyncio`, and what `usertcp run` starts
-ask them; options of the command line stand for the same ones. USERTCP_CONTROL and USERTCP_BYPASS
-hold for every stack: `_control`, `_bypass`.
+ask them; options of the command line stand for the same ones. USERTCP_CONTROL,
+USERTCP_TRACE and USERTCP_BYPASS hold for every stack: `_control`, `_trace`, `_bypass`.
 """
 
 import os
@@ -18,6 +18,7 @@ GATEWAY = "USERTCP_GATEWAY"
 MTU = "USERTCP_MTU"
 PCAP = "USERTCP_PCAP"
 CONTROL = "USERTCP_CONTROL"
+TRACE = "USERTCP_TRACE"
 
 MTU_RANGE = (68, 65535)
 """Bytes of an IP packet: RFC 791's smallest, and the most its length field can say."""
@@ -56,6 +57,17 @@ def stack_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 _ALL = (LINK, ADDRESS, GATEWAY, MTU, PCAP)
+
+
+def wanted_trace(environ: Mapping[str, str]) -> Path | None:
+    """Where every stack is to write a trace; `ValueError` when that can be no file's name."""
+    text = environ.get(TRACE, "").strip()
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_dir():
+        _checked(TRACE, check_file, text)
+    return path
 
 
 def missing(found: Mapping[str, Any]) -> RuntimeError | None:

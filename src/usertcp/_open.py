@@ -4,13 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from contextvars import ContextVar
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from usertcp._address import IPAddress, IPInterface, parse_address, parse_interface
 from usertcp._config import StackConfig, seed_words
 from usertcp._driver import Driver, new_driver
-from usertcp._environment import CONTROL, missing, stack_arguments
+from usertcp._environment import CONTROL, missing, stack_arguments, wanted_trace
 from usertcp._stack import Engine
 from usertcp.stacks import LINGER, Stack
 
@@ -73,6 +74,7 @@ class _OpenStack:
         linger: float,
         control: "str | os.PathLike[str] | bool | None",
         pump: bool | None,
+        trace: "str | os.PathLike[str] | None",
     ) -> None:
         self._link = link
         self._config = config
@@ -84,6 +86,7 @@ class _OpenStack:
         self._linger = linger
         self._control = control
         self._pump = pump
+        self._trace = trace
         self._control_server: ControlServer | None = None
         self._claims: ExitStack | None = None
         self._stack: Stack | None = None
@@ -118,6 +121,8 @@ class _OpenStack:
         try:
             if self._wants_pump(link, driver):
                 engine.start_pump()
+            if (wanted := self._trace or wanted_trace(os.environ)) is not None:
+                stack.trace(Path(wanted))  # until the stack's end
             await stack.start(self._gateways, check_duplicates=self._check_duplicates)
             self._open_control(stack)
         except BaseException:
@@ -186,6 +191,7 @@ def open_stack(
     linger: float = LINGER,
     control: "str | os.PathLike[str] | bool | None" = None,
     pump: bool | None = None,
+    trace: "str | os.PathLike[str] | None" = None,
     **options: Any,
 ) -> AbstractAsyncContextManager[Stack]:
     """Makes a TCP stack on a link, for `async with`:
@@ -208,6 +214,8 @@ def open_stack(
 
     pump: a thread that acknowledges, retransmits and answers probes while the program keeps the
     event loop busy; None: on every link but those in memory.
+    trace: a file, or a directory, for a trace of its connections (see `Stack.trace`); None asks the
+    environment, USERTCP_TRACE.
 
     Inside, the stack is ambient: `usertcp.connect_tcp` and `usertcp.create_tcp_listener` use it.
     `ValueError` or `TypeError` for bad arguments (a `ValueError` names the variable it came from);
@@ -245,5 +253,5 @@ def open_stack(
     return _OpenStack(
         link, settings, own, gateways, seed_words(seed),
         capture=capture, check_duplicates=check_duplicates, linger=linger, control=control,
-        pump=pump,
+        pump=pump, trace=trace,
     )  # fmt: skip

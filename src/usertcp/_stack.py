@@ -10,10 +10,15 @@ one that a task waits on is kept by endpoint -> waiter -> task.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from usertcp import _events
 from usertcp._binding import LinkHolder, RawStack
+from usertcp._congestion_control import CongestionControl
+from usertcp._guide import Guide
+
+if TYPE_CHECKING:
+    from usertcp._trace import TraceFile
 
 BUDGET = 64
 """Frames taken from the link per turn, so that no link can starve the loop's other work."""
@@ -77,6 +82,7 @@ class Endpoint:
         engine, handle = self.engine, self.handle
         self._retire()
         engine.endpoints.pop(handle, None)
+        engine.drop_control(handle, now)  # what is left to deliver has no user
         if abort:
             engine.abort(handle, now)
         else:
@@ -97,7 +103,7 @@ class Endpoint:
 class Engine(RawStack):
     """A stack that is told the time: see `RawStack` for its calls."""
 
-    __slots__ = ("endpoints", "failed", "freed")
+    __slots__ = ("endpoints", "failed", "freed", "guide", "trace")
 
     def __init__(
         self,
@@ -110,6 +116,9 @@ class Engine(RawStack):
         self.failed: int = 0
         """The negated code that ended the stack: LINK_DOWN; 0 while it works."""
         self.freed: bool = False
+        self.guide: Guide | None = None
+        """Once a connection has a congestion control in Python."""
+        self.trace: TraceFile | None = None
         super().__init__(link, settings, seed, capture)
 
     def poll(self, now: int) -> None:
@@ -123,6 +132,21 @@ class Engine(RawStack):
             endpoint = get(handle)
             if endpoint is not None:
                 endpoint.on_event(bits, error)
+        if self.shared[3] and self.guide is not None:
+            self.guide.turn(now)
+        if self.shared[4] and self.trace is not None:
+            self.trace.drain()
+
+    def set_control(self, handle: int, control: CongestionControl, now: int) -> int:
+        """Congestion control in Python, until the connection is closed: 0 or a negated code."""
+        if self.guide is None:
+            self.guide = Guide(self)
+        return self.guide.attach(handle, control, now)
+
+    def drop_control(self, handle: int, now: int) -> None:
+        """The connection goes by the stack's own algorithm, if it had one in Python."""
+        if self.guide is not None:
+            self.guide.detach(handle, now)
 
     def fail(self, code: int) -> None:
         """Ends all endpoints because the link is gone (`code`: negated)."""
@@ -141,4 +165,6 @@ class Engine(RawStack):
         """Ends it all. Endpoints must have been closed."""
         self.freed = True
         self.endpoints.clear()
+        if self.trace is not None:
+            self.trace.close()
         super().free()

@@ -15,7 +15,7 @@ from anyio.abc import Listener, TaskGroup
 from anyio.streams.stapled import MultiListener
 
 from usertcp._address import ANY, ANY_V4, SockAddr, family_of, pack, pack_text, text_of
-from usertcp._congestion import congestion_index
+from usertcp._congestion import CongestionFactory, check_factory, congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -23,6 +23,7 @@ from usertcp._stack import Endpoint
 from usertcp.streams import StreamOption, TCPStream
 
 if TYPE_CHECKING:
+    from usertcp._congestion_control import CongestionControl
     from usertcp.stacks import Stack
 
 IPHost: TypeAlias = str | IPv4Address | IPv6Address
@@ -35,7 +36,7 @@ _WOULD_BLOCK = -Code.WOULD_BLOCK
 class TCPListener(Listener[TCPStream]):
     """One listening address and port of a stack. Made by `create_tcp_listener`."""
 
-    __slots__ = ("_driver", "_end", "_engine", "_local", "_stack", "_thread")
+    __slots__ = ("_congestion", "_driver", "_end", "_engine", "_local", "_stack", "_thread")
 
     def __init__(self, stack: "Stack", endpoint: Endpoint, local: SockAddr) -> None:
         self._stack = stack
@@ -44,6 +45,7 @@ class TCPListener(Listener[TCPStream]):
         self._end = endpoint
         self._local = local
         self._thread = get_ident()
+        self._congestion: Callable[[], CongestionControl] | None = None
 
     async def accept(self) -> TCPStream:
         """The oldest connection whose handshake is done; waits for one.
@@ -70,13 +72,23 @@ class TCPListener(Listener[TCPStream]):
                     self._driver.after_call()
                     handle, local, remote = made
                     accepted = Endpoint(self._engine, handle, readable=True)
-                    return TCPStream(self._stack, accepted, local, remote)
+                    return self._stream(TCPStream(self._stack, accepted, local, remote))
                 if made != _WOULD_BLOCK:
                     raise_for(made)
                 end.readable = False
                 await self._park()
         finally:
             end.busy_reading = False
+
+    def _stream(self, stream: TCPStream) -> TCPStream:
+        """With the congestion control it is to have. What making one raises, `accept` raises."""
+        if self._congestion is not None:
+            try:
+                stream.set_congestion(self._congestion())
+            except BaseException:
+                stream._close()  # noqa: SLF001
+                raise
+        return stream
 
     async def _park(self) -> None:
         waiter = self._end.reader = self._driver.new_waiter()
@@ -109,15 +121,20 @@ class TCPListener(Listener[TCPStream]):
             self._end.close(self._driver.now())
             self._driver.after_call()
 
-    def set_congestion(self, name: str) -> None:
-        """The congestion control of what is accepted from now on: one of `congestion_controls()`.
+    def set_congestion(self, chosen: CongestionFactory) -> None:
+        """The congestion control of what is accepted from now on: one of `congestion_controls()`,
+        or what makes a `CongestionControl` for each connection, such as its class.
 
         `ValueError` naming them for any other, `ClosedResourceError` when closed.
         """
-        index = congestion_index(name)
+        check_factory(chosen)
         if self._end.closed:
             raise ClosedResourceError
-        now = self._driver.now()
+        if not isinstance(chosen, str):
+            self._congestion = chosen
+            return
+        self._congestion = None
+        index, now = congestion_index(chosen), self._driver.now()
         self._engine.set_option(self._end.handle, StreamOption.CONGESTION, index, now)
 
     def set_ecn(self, *, agrees: bool) -> None:
@@ -218,11 +235,11 @@ def _listen(stack: "Stack", packed: bytes, port: int, backlog: int, *, share: bo
     return TCPListener(stack, Endpoint(engine, handle), (host, bound))
 
 
-def set_congestion(multi: MultiListener[TCPStream], name: str) -> None:
+def set_congestion(multi: MultiListener[TCPStream], chosen: CongestionFactory) -> None:
     """`TCPListener.set_congestion` of each."""
     for listener in multi.listeners:
         if isinstance(listener, TCPListener):
-            listener.set_congestion(name)
+            listener.set_congestion(chosen)
 
 
 def set_ecn(multi: MultiListener[TCPStream], *, agrees: bool) -> None:

@@ -3,6 +3,8 @@
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from socket import AF_UNSPEC, AddressFamily
 from typing import Literal, overload
 
@@ -13,7 +15,12 @@ from anyio.streams.tls import TLSStream
 
 from usertcp import connectors, listeners
 from usertcp._address import IPAddress, IPInterface, family_of, pack
-from usertcp._congestion import congestion_index
+from usertcp._congestion import (
+    Congestion,
+    CongestionFactory,
+    check_congestion,
+    check_factory,
+)
 from usertcp._driver import Driver
 from usertcp._errors import exception
 from usertcp._info import ConnectionInfo, StackStatistics, Transition
@@ -69,7 +76,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str,
         happy_eyeballs_delay: float = ...,
-        congestion: str | None = ...,
+        congestion: Congestion | None = ...,
         ecn: bool | None = ...,
     ) -> TLSStream: ...
 
@@ -85,7 +92,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
-        congestion: str | None = ...,
+        congestion: Congestion | None = ...,
         ecn: bool | None = ...,
     ) -> TLSStream: ...
 
@@ -102,7 +109,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
-        congestion: str | None = ...,
+        congestion: Congestion | None = ...,
         ecn: bool | None = ...,
     ) -> TLSStream: ...
 
@@ -119,7 +126,7 @@ class Stack:
         tls_standard_compatible: bool = ...,
         tls_hostname: str | None = ...,
         happy_eyeballs_delay: float = ...,
-        congestion: str | None = ...,
+        congestion: Congestion | None = ...,
         ecn: bool | None = ...,
     ) -> TCPStream: ...
 
@@ -132,7 +139,7 @@ class Stack:
         local_host: IPHost | None = ...,
         local_port: int | None = ...,
         happy_eyeballs_delay: float = ...,
-        congestion: str | None = ...,
+        congestion: Congestion | None = ...,
         ecn: bool | None = ...,
     ) -> TCPStream: ...
 
@@ -148,7 +155,7 @@ class Stack:
         tls_standard_compatible: bool = True,
         tls_hostname: str | None = None,
         happy_eyeballs_delay: float = 0.25,
-        congestion: str | None = None,
+        congestion: Congestion | None = None,
         ecn: bool | None = None,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
@@ -159,12 +166,12 @@ class Stack:
         (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE), or an `ExceptionGroup` of them.
         `ValueError` for a port out of range, `ClosedResourceError` when the stack is closed.
 
-        `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
-        them for any other. `ecn`: ask for explicit congestion notification (RFC 3168), or do not;
-        None: as the stack does.
+        `congestion`: one of `usertcp.congestion_controls()`, or a `CongestionControl` of its own;
+        None: the stack's. `ValueError` naming them for any other. `ecn`: ask for explicit
+        congestion notification (RFC 3168), or do not; None: as the stack does.
         """
         if congestion is not None:
-            congestion_index(congestion)
+            check_congestion(congestion)
         stream = await connectors.connect_plain(
             self,
             (remote_host, remote_port),
@@ -189,7 +196,7 @@ class Stack:
         family: AddressFamily = AF_UNSPEC,
         backlog: int = 65536,
         reuse_port: bool = False,
-        congestion: str | None = None,
+        congestion: CongestionFactory | None = None,
         ecn: bool | None = None,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
@@ -198,11 +205,11 @@ class Stack:
         takes one free port for all of them. `reuse_port`: several listeners may have one local end,
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
-        `congestion`: of what is accepted, as of `connect_tcp`. `ecn`: agree to it when asked, or do
-        not; None: as the stack does.
+        `congestion`: of what is accepted, by name or by what makes a `CongestionControl` for each.
+        `ecn`: agree to it when asked, or do not; None: as the stack does.
         """
         if congestion is not None:
-            congestion_index(congestion)
+            check_factory(congestion)
         multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
@@ -240,6 +247,30 @@ class Stack:
         """State transitions since the last call; needs the option `trace_capacity`."""
         self._check_not_freed()
         return self.engine.read_trace()
+
+    def trace(self, path: str | Path, *, capacity: int = 16384) -> AbstractContextManager[Path]:
+        """`with stack.trace("it.sqlog"):` writes what happens to its connections meanwhile, as
+        qlog: states, losses, recovery, congestion, round trips.
+
+        `path`: a file, or a directory that gets one; the context's value says which. `capacity`:
+        how many records may wait for the next turn, in a ring of that size; should there be more,
+        the trace says how many were lost. `OSError` when the file cannot be made, `ValueError` when
+        the stack has a trace already, `ClosedResourceError` when it is closed.
+        """
+        from usertcp._trace import TraceFile, trace_path, traced
+
+        self.check_open()
+        driver = self.driver
+        made = TraceFile(
+            self.engine,
+            trace_path(path),
+            " ".join(str(address.ip) for address in self.addresses),
+            driver.now,
+            real_time=driver.real_time,
+            capacity=capacity,
+        )
+        self.engine.trace = made
+        return traced(made)
 
     def _check_not_freed(self) -> None:
         if self.engine.freed:

@@ -21,7 +21,7 @@ from anyio.abc import ByteStream
 
 from usertcp._address import SockAddr
 from usertcp._binding import Bytes, Exported
-from usertcp._congestion import congestion_index
+from usertcp._congestion import Congestion, check_congestion, congestion_index
 from usertcp._errors import Code, exception
 from usertcp._faces import all_attributes, closed_error, raise_for
 from usertcp._info import ConnectionInfo
@@ -67,7 +67,8 @@ class StreamOption(IntEnum):
     """`send` leaves about this many bytes unsent at most, as Linux's TCP_NOTSENT_LOWAT; 0: no
     bound."""
     CONGESTION = 15
-    """An index of `usertcp.congestion_controls()`; by name: `set_congestion`."""
+    """An index of `usertcp.congestion_controls()`, or their number when a `CongestionControl`
+    decides; by name: `set_congestion`."""
     MTU_DISCOVER = 16
     """0: IPv4 packets may be fragmented; 1, the default: don't-fragment, and routers say what is
     too large (RFC 1191, RFC 8201); 2: also where that is less than 552 bytes; 3: as 2, but what
@@ -278,13 +279,25 @@ class TCPStream(ByteStream):
             self._raise_option(code, option)
         self._after_call()
 
-    def set_congestion(self, name: str) -> None:
-        """Another congestion control from now on: one of `usertcp.congestion_controls()`.
+    def set_congestion(self, chosen: Congestion) -> None:
+        """Another congestion control from now on: one of `usertcp.congestion_controls()`, or a
+        `CongestionControl` in Python, which must have no other connection.
 
         cwnd and ssthresh stay. `ValueError` naming the allowed ones, `ClosedResourceError` when
-        closed. Which it is: `statistics().congestion_control`.
+        closed. Which it is: `statistics().congestion_control` ("external" when it is Python's).
         """
-        self.set_option(StreamOption.CONGESTION, congestion_index(name))
+        check_congestion(chosen)
+        end, now = self._end, self._now()
+        if end.closed:
+            raise ClosedResourceError
+        if isinstance(chosen, str):
+            self._engine.drop_control(end.handle, now)
+            self.set_option(StreamOption.CONGESTION, congestion_index(chosen))
+            return
+        code = self._engine.set_control(end.handle, chosen, now)
+        if code < 0:
+            self._raise_option(code, StreamOption.CONGESTION)
+        self._after_call()
 
     def get_option(self, option: StreamOption) -> int:
         """The value in use. `ClosedResourceError` when closed."""

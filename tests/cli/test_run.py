@@ -169,6 +169,33 @@ def test_a_control_socket_and_a_capture_come_with_it(tmp_path: Path):
     assert not control.exists()
 
 
+@in_namespace
+def test_traces_of_its_stacks(tmp_path: Path):
+    veth()
+    (tmp_path / "program.py").write_text(PROGRAMS["asyncio.run"])
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    process = start("run", *STACK, "--trace", str(folder), str(tmp_path / "program.py"))
+    assert process.stdout is not None
+    process.stdout.readline()
+    with socket.create_connection(("10.7.0.2", 8080), timeout=20) as client:
+        client.sendall(b"\n")
+        client.recv(100)
+    assert process.wait(20) == 0
+    (file,) = folder.iterdir()
+    header, *events = (json.loads(text) for text in file.read_text().split("\x1e")[1:])
+    assert header["trace"]["vantage_point"]["name"] == "10.7.0.2"
+    states = [event["data"]["new"] for event in events if event["name"].endswith("state_updated")]
+    assert states[:2] == ["SYN-RECEIVED", "ESTABLISHED"]
+
+
+def test_a_trace_that_cannot_be_written_is_told_in_a_line(tmp_path: Path):
+    words = ("--trace", str(tmp_path / "nowhere" / "x"), program_of(tmp_path, "print(1)"))
+    done = usertcp("run", *MEMORY, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--trace: " in done.stderr
+
+
 def program_of(tmp_path: Path, text: str) -> str:
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(text))

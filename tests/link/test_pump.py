@@ -179,6 +179,49 @@ def test_both_ends_of_a_blocking_call_in_one_thread(backend: str) -> None:
     inside()
 
 
+class Window(usertcp.CongestionControl):
+    """Ten segments, and who asked for them."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def on_report(self, report: usertcp.CongestionReport) -> usertcp.CongestionDecision:
+        self.threads.append(threading.get_ident())
+        return usertcp.CongestionDecision(cwnd=10 * report.mss)
+
+
+def test_the_pump_calls_no_congestion_control(backend: str) -> None:
+    """All leaves while the loop is busy; what the control has to decide waits for the loop."""
+
+    @in_namespace
+    def inside() -> None:
+        place()
+        peer = KernelPeer()
+        peer.start()
+
+        async def main() -> None:
+            control = Window()
+            async with usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"]) as stack:
+                stream = await stack.connect_tcp(THEIRS, peer.port, congestion=control)
+                await stream.send(bytes(OUTGOING))
+                before = len(control.threads)
+                time.sleep(BLOCKED)  # noqa: ASYNC251
+                assert peer.received_at, "what was accepted did not leave while the loop was busy"
+                assert len(control.threads) == before
+                left = INCOMING
+                while left:
+                    left -= len(await stream.receive())
+                assert len(control.threads) > before
+                assert set(control.threads) == {threading.get_ident()}
+                assert stream.statistics().congestion["overdue"] == 0
+                await stream.aclose()
+
+        run(backend, main)
+        peer.join(10)
+
+    inside()
+
+
 def test_virtual_time_has_no_pump(backend: str) -> None:
     from usertcp.testing import virtual_loop_factory
 

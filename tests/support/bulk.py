@@ -9,17 +9,21 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usertcp import _events
 from usertcp._address import ANY, pack_text
 from usertcp._binding import RawStack
 from usertcp._config import StackConfig, seed_words
-from usertcp._congestion import congestion_index
+from usertcp._congestion import Congestion, congestion_index
+from usertcp._guide import Guide
 from usertcp._info import ConnectionInfo
 from usertcp.streams import StreamOption
 from usertcp.testing._memory import MemoryLink
 from usertcp.testing.impair import Impairment, Pipe
+
+if TYPE_CHECKING:
+    from usertcp._congestion_control import CongestionControl
 
 SECOND = 1_000_000_000
 _START = 1_000 * SECOND
@@ -71,6 +75,12 @@ class Bulk:
             Pipe(forth, forward),
             Pipe(back, random.Random(rng.getrandbits(64))),
         ]
+        self.guide = Guide(self.ends[0].raw)
+        self.is_answering = True
+        """False: reports wait, as when Python is busy."""
+        self.is_filling = True
+        """False: the senders' programs pause."""
+        self._controls: dict[int, CongestionControl] = {}
         self.flows: list[Flow] = []
         self._of_receiver: dict[int, Flow] = {}
         self._waiting: dict[int, Flow] = {}
@@ -80,13 +90,17 @@ class Bulk:
 
     # -- flows ------------------------------------------------------------------------------------
 
-    def start(self, congestion: str = "cubic") -> Flow:
-        """Another flow, from now on."""
+    def start(self, congestion: Congestion = "cubic") -> Flow:
+        """Another flow, from now on. A control in Python decides once it is established."""
         a = self.ends[0]
         code, handle = a.raw.connect((ANY, 0), (self.ends[1].address, _PORT), self.now)
         if code < 0:
             raise RuntimeError(f"connect: {code}")
-        a.raw.set_option(handle, StreamOption.CONGESTION, congestion_index(congestion), self.now)
+        if isinstance(congestion, str):
+            index = congestion_index(congestion)
+            a.raw.set_option(handle, StreamOption.CONGESTION, index, self.now)
+        else:
+            self._controls[handle] = congestion
         flow = Flow(handle, 0, self.now)
         self.flows.append(flow)
         self._waiting[a.raw.local_endpoint(handle)[1]] = flow
@@ -100,8 +114,13 @@ class Bulk:
             raise RuntimeError(f"info: {found}")  # noqa: TRY004
         return found
 
+    def fill(self, flow: Flow) -> None:
+        """The sender's program goes on."""
+        self._fill(flow.sender)
+        self._settle(0)
+
     def _fill(self, handle: int) -> None:
-        while self.ends[0].raw.send(handle, _CHUNK, self.now) == len(_CHUNK):
+        while self.is_filling and self.ends[0].raw.send(handle, _CHUNK, self.now) == len(_CHUNK):
             pass
 
     def _drain(self, flow: Flow) -> None:
@@ -116,6 +135,18 @@ class Bulk:
             self._of_receiver[got[0]] = flow
             self._drain(flow)
 
+    def _told(self, which: int, handle: int, bits: int, error: int) -> None:
+        if bits & _events.CLOSED and error:
+            raise RuntimeError(f"a flow ended: {error}")
+        if which == 0:
+            if bits & _events.CONNECTED and handle in self._controls:
+                self.guide.attach(handle, self._controls.pop(handle), self.now)
+            self._fill(handle)
+        elif handle == self._listener:
+            self._accept()
+        elif handle in self._of_receiver:
+            self._drain(self._of_receiver[handle])
+
     # -- time -------------------------------------------------------------------------------------
 
     def _settle(self, which: int) -> None:
@@ -126,14 +157,9 @@ class Bulk:
             if isinstance(found, int):
                 raise RuntimeError(f"poll: {found}")  # noqa: TRY004
             for handle, bits, error in found:
-                if bits & _events.CLOSED and error:
-                    raise RuntimeError(f"a flow ended: {error}")
-                if which == 0:
-                    self._fill(handle)
-                elif handle == self._listener:
-                    self._accept()
-                elif handle in self._of_receiver:
-                    self._drain(self._of_receiver[handle])
+                self._told(which, handle, bits, error)
+            if which == 0 and end.raw.shared[3] and self.is_answering:
+                self.guide.turn(self.now)
             while (data := end.link.read()) is not None:
                 for at, packet in pipe.offer(data, self.now):
                     self._order += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from usertcp._environment import check_file
 from usertcp.cli import INTERRUPTED
 from usertcp.cli._common import (
     FAILURE,
@@ -69,6 +70,13 @@ class _Run(click.Command):
     show_envvar=True,
     help="Kernel TCP sockets of the program: take over what can be, let be, or refuse.",
 )
+@click.option(
+    "--trace",
+    envvar="USERTCP_TRACE",
+    show_envvar=True,
+    metavar="PATH",
+    help="Trace connections as qlog, to this file or in this directory.",
+)
 @json_option
 @stack_options(loop=False)
 def run(
@@ -76,6 +84,7 @@ def run(
     module: str | None,
     arguments: tuple[str, ...],
     bypass: str,
+    trace: str | None,
     as_json: bool,
     stack: StackOptions,
 ) -> None:
@@ -93,6 +102,8 @@ def run(
     _refuse(*((module,) if module is not None else ()), *arguments)
     _try_out(stack)
     os.environ.update(stack.environment() | {"USERTCP_BYPASS": bypass})
+    if trace:
+        _set_trace(trace)
     hooks = Hooks(stack, bypass, lambda text: click.echo(f"usertcp run: {text}", err=True))
     program = _Program(module, arguments)
     try:
@@ -108,6 +119,15 @@ def run(
         sys.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILURE)
     finally:
         _tell_at_the_end(hooks, as_json=as_json)
+
+
+def _set_trace(path: str) -> None:
+    if not Path(path).is_dir():
+        try:
+            check_file(path)
+        except ValueError as error:
+            raise click.UsageError(f"--trace: {error}") from None
+    os.environ["USERTCP_TRACE"] = path
 
 
 def _refuse(name: str, *words: str) -> None:

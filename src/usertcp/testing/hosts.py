@@ -188,7 +188,7 @@ class Host:
         options = dict(self._options)
         config = options.pop("config", None) or StackConfig()
         check = options.pop("check_duplicates", False)
-        capture = options.pop("capture", None)
+        capture, trace = options.pop("capture", None), options.pop("trace", None)
         settings = config.with_options(options).engine_fields()
         settings.setdefault("nodelay", 1)
         engine = Engine(link, settings, seed_words(seed), capture)
@@ -197,6 +197,8 @@ class Host:
         token = _ambient.set(stack)
         try:
             self.network.carrier.attach(self, self.attached)
+            if trace is not None:
+                stack.trace(trace)
             await stack.start((), check_duplicates=check)
         except BaseException:
             self.attached = None
