@@ -92,8 +92,8 @@ def tells(peer: Peer, number: int, marks: int, **fields: object) -> list[Got]:
     return peer.gets_all()
 
 
-# -- the opening ------------------------------------------------------------------------------------
 # -- the opening ----------------------------------------------------------------------------------
+
 FIELDS = [NOT_ECT, ECT_1, ECT_0, CE]
 NEITHER, CLASSIC, ACCURATE = "neither", "classic", "accurate"
 
