@@ -178,7 +178,7 @@ def test_oracle_lets_good_packets_pass():
         {"flags": packets.PSH},
         {"flags": packets.SYN | packets.FIN | packets.ACK},
         {"flags": packets.RST | packets.ACK},
-        {"reserved": 1},
+        {"reserved": 2},
         {"urgent": 3},
         {"options": Options(mss=1460)},
         {"options": Options(wscale=2)},
@@ -224,3 +224,16 @@ def test_flow_oracle_guards_the_right_edge():
     a.emitted(replace(ack, ack=501, window=800))
     with pytest.raises(oracle.OracleError, match="moved left"):
         a.emitted(replace(ack, ack=501, window=799))
+
+
+def test_flow_oracle_guards_the_ecn_flags():
+    a, b = flows()
+    plain = Segment(sport=1, dport=2, seq=101, ack=301, flags=packets.ACK, window=1000)
+    for flags, message in ((packets.CWR, "CWR without data"), (packets.AE, "AE though not")):
+        with pytest.raises(oracle.OracleError, match=message):
+            a.emitted(replace(plain, flags=packets.ACK | flags))
+    with pytest.raises(oracle.OracleError, match="ECN though not"):
+        a.emitted(replace(plain, payload=b"x"), tos=2)
+    a.ecn_codes, b.ecn_codes = {7}, {2}  # RFC 9768: a counter
+    a.emitted(replace(plain, flags=packets.ACK | packets.CWR | packets.AE))
+    a.emitted(replace(plain, payload=b"x"), tos=2)

@@ -2,7 +2,7 @@
 
 import struct
 
-from tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, OFFER
+from tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, OFFER, SETUP
 from tcp.flights import MSS, edge, numbers
 from usertcp.testing import Got, Peer
 
@@ -92,7 +92,64 @@ def tells(peer: Peer, number: int, marks: int, **fields: object) -> list[Got]:
     return peer.gets_all()
 
 
+# -- the opening ----------------------------------------------------------------------------------
+
+FIELDS = [NOT_ECT, ECT_1, ECT_0, CE]
+NEITHER, CLASSIC, ACCURATE = "neither", "classic", "accurate"
+
+
+def mode(peer: Peer) -> str:
+    info = peer.app.info
+    return ACCURATE if info.accecn else CLASSIC if info.ecn_ok else NEITHER
+
+
+def answered(peer: Peer, code: int, tos: int = NOT_ECT, **config: object) -> Peer:
+    """Our SYN asks, and the SYN,ACK has these flags."""
+    peer.configure(**{"ecn": 3} | config).app.connect()
+    peer.gets(ASKS)
+    peer.sends(flags(code, "SYN", "ACK"), seq=0, tos=tos, **OFFER)
+    return peer
+
+
+def asked(peer: Peer, code: int = 7, tos: int = NOT_ECT, **config: object) -> Peer:
+    """A SYN with these flags has come."""
+    peer.configure(**{"ecn": 5} | config).app.listen()
+    peer.sends(flags(code, "SYN"), seq=0, tos=tos, **OFFER)
+    return peer
+
+
+def new_data(peer: Peer, data: bytes = b"x") -> int:
+    """The codepoint of what is sent now."""
+    peer.app.send(data)
+    return peer.gets(data=data, within=3).ecn
+
+
 __all__ = [
-    "ASKS", "CE", "CODES", "ECT_0", "ECT_1", "MSS", "NOT_ECT", "OFFER", "ack", "edge", "field",
-    "filled", "flags", "numbers", "opened", "option", "options", "tells",
+    "ACCURATE",
+    "ASKS",
+    "CE",
+    "CLASSIC",
+    "CODES",
+    "ECT_0",
+    "ECT_1",
+    "FIELDS",
+    "MSS",
+    "NEITHER",
+    "NOT_ECT",
+    "OFFER",
+    "SETUP",
+    "ack",
+    "answered",
+    "asked",
+    "edge",
+    "field",
+    "filled",
+    "flags",
+    "mode",
+    "new_data",
+    "numbers",
+    "opened",
+    "option",
+    "options",
+    "tells",
 ]  # fmt: skip
