@@ -120,7 +120,8 @@ def paths(document: dict[str, Any]) -> str:
         )
     it = document["machine"]
     lines += ["", f"{it['cpu']}, {it['cpus']} virtual CPUs, Linux {it['kernel'].split('-')[0]}, "]
-    lines[-1] += f"load of the machine before the run {it['load']:.1f}. "
+    lines[-1] += f"load of the machine before the run {it['load']:.1f}; "
+    lines[-1] += f"{document['paths'][0]['pairs']} pairs, seconds in the "
     lines[-1] += "[JSON](../../benchmarks/results/paths.json)."
     return "\n".join(lines)
 
