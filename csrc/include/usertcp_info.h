@@ -64,7 +64,9 @@ typedef struct {
     uint32_t ecn_ok;               /* RFC 3168: agreed, as receiver 1, as sender too 2 */
     uint64_t ce_in, ece_in;        /* data segments with CE received; ACKs with ECE */
     uint64_t ecn_reductions;       /* of cwnd, because of ECE */
+    uint32_t syn_data;             /* RFC 7413: data came, or was taken, with the SYN */
     uint32_t half_open, accept_queue, backlog; /* listeners */
+    uint32_t fast_open, fast_open_pending;     /* of these, RFC 7413: how many may be, and are */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];
     uint64_t pacing_rate;      /* bytes per second, 0 = not paced */

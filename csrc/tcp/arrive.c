@@ -154,7 +154,8 @@ static struct tcp_verdict arrive_rst(struct tcb *t, const struct arrival *a)
     }
     switch (t->state) {
     case TCP_SYN_RECEIVED:
-        return close_with(t, UT_E_REFUSED); /* MUST-11: only active opens get here with a user */
+        /* MUST-11: a passive open that gets here has a user already, RFC 7413. */
+        return close_with(t, t->passive ? UT_E_RESET : UT_E_REFUSED);
     case TCP_CLOSING:
     case TCP_LAST_ACK:
         return close_with(t, 0); /* both sides had closed: nothing is lost */
@@ -177,7 +178,14 @@ static bool completes_simultaneous_open(const struct tcb *t, const struct tcp_se
 {
     return t->state == TCP_SYN_RECEIVED && !t->passive &&
            (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
-           seq_eq(seg->seq, t->irs) && seq_eq(seg->ack, t->snd_nxt);
+           seq_eq(seg->seq, t->irs) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt);
+}
+
+/* RFC 7413: the SYN again, so our answer was lost; with or without its data. */
+static bool repeats_syn(const struct tcb *t, const struct tcp_seg *seg)
+{
+    return t->passive && (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+           seq_eq(seg->seq, t->irs);
 }
 
 /* RFC 7323 4.3 (3): a segment that reaches back to the last ACK carries the timestamp to echo. */
@@ -219,6 +227,10 @@ static bool fin_is_the_end(const struct tcb *t, seq32 fin)
 static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
+    if (UT_UNLIKELY(t->state == TCP_SYN_RECEIVED) && repeats_syn(t, a->seg)) {
+        t->syn_queued = true;
+        return verdict_drop(DROP_tcp_syn_again);
+    }
     if (completes_simultaneous_open(t, a->seg)) {
         ecn_learn_crossing(t, a->seg);
         a->seq = t->rcv_nxt;

@@ -28,6 +28,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .sack_ok = p->use_sack && o->sack_permitted,
         .wscale_ok = p->use_window_scale && o->has_wscale,
         .ecn_ok = ecn_may_accept(p, syn),
+        .cookie_due = o->has_fast_open,
     };
     h->ts_recent = h->ts_ok ? o->ts_val : 0;
     if (h->wscale_ok) {
@@ -85,6 +86,7 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
         /* RFC 3168 6.1.1: a SYN that does not ask any more is believed, and one that asks late is
          * not: a SYN,ACK without ECE has left. */
         h->ecn_ok &= (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+        h->cookie_due &= seg->opt.has_fast_open;
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
     }
     if (h->ts_ok && !rst && !seg->opt.has_ts)

@@ -20,6 +20,7 @@ struct tcp_half {
     uint16_t snd_wnd; /* of the SYN, unscaled */
     uint8_t snd_wscale, rcv_wscale;
     bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, ecn_ok : 1, retransmitted : 1;
+    bool cookie_due : 1; /* of Fast Open, with the SYN,ACK */
 };
 
 /* From an acceptable SYN; offers the stack's receive buffer. */

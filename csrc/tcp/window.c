@@ -43,8 +43,9 @@ uint16_t window_offer(struct tcb *t, bool syn)
     if (syn) {
         /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. */
         wnd = u32_min(reasm_window(&t->reasm), 65535);
-        t->rcv_adv = seq_add(t->rcv_nxt, wnd);
-        t->rcv_wnd = wnd;
+        /* Never back: with Fast Open more may have been offered since the first SYN,ACK. */
+        t->rcv_adv = seq_add(t->rcv_nxt, u32_max(wnd, offered));
+        t->rcv_wnd = seq_len(t->rcv_adv, t->rcv_nxt);
         return (uint16_t)wnd;
     }
     uint8_t shift = t->rcv_wscale; /* 0 when scaling was not agreed */

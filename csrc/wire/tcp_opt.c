@@ -17,6 +17,7 @@
 #define TCP_OPT_SACK_PERMITTED 4
 #define TCP_OPT_SACK 5
 #define TCP_OPT_TS 8
+#define TCP_OPT_FAST_OPEN 34
 #define TCP_OPT_NOP_NOP_TS 0x0101080au /* kind 8, length 10 */
 #define TCP_OPT_TS_BLOCK_LEN 12u
 #define TCP_OPT_SACK_BLOCK_LEN 8u
@@ -40,6 +41,16 @@ static bool tcp_opt_read_sack(const uint8_t *p, size_t len, struct tcp_opts *out
     }
     out->sack_count = (uint8_t)n;
     return true;
+}
+
+/* RFC 7413 4.1.1 (MUST): with a length it cannot have it is ignored. */
+static void tcp_opt_read_fast_open(const uint8_t *p, size_t len, struct tcp_opts *out)
+{
+    if (len != 0 && (len < TCP_COOKIE_MIN || len > TCP_COOKIE_MAX || len % 2 != 0))
+        return;
+    out->has_fast_open = true;
+    out->cookie_len = (uint8_t)len;
+    out->cookie = p;
 }
 
 /* One option of a kind that has a length: `p[0..len)` is what follows kind and length. False when
@@ -71,6 +82,9 @@ static bool tcp_opt_read(uint8_t kind, const uint8_t *p, size_t len, struct tcp_
             return false;
         tcp_opt_read_ts(p, out);
         return true;
+    case TCP_OPT_FAST_OPEN:
+        tcp_opt_read_fast_open(p, len, out);
+        return true;
     default:
         return true; /* RFC 9293 3.1 (MUST-6): a kind not implemented is passed over */
     }
@@ -101,11 +115,16 @@ enum drop_reason tcp_opt_parse(const uint8_t *p, size_t len, struct tcp_opts *ou
     return DROP_none;
 }
 
+static size_t tcp_opt_fast_open_length(const struct tcp_opts *o)
+{
+    return o->has_fast_open ? (2u + o->cookie_len + 3u) & ~(size_t)3 : 0;
+}
+
 static size_t tcp_opt_length_without_sack(const struct tcp_opts *o)
 {
     size_t len = 0;
     if (o->has_mss)
-        len += 4;
+        len += 4 + tcp_opt_fast_open_length(o);
     if (o->has_ts)
         len += TCP_OPT_TS_BLOCK_LEN; /* SACK-permitted takes the place of its two NOPs */
     else if (o->sack_permitted)
@@ -153,6 +172,18 @@ static uint8_t *tcp_opt_put_sack(uint8_t *to, const struct tcp_opts *o, size_t b
     return to;
 }
 
+/* The one option that is padded behind, the last of its segment, as Linux has it. */
+static uint8_t *tcp_opt_put_fast_open(uint8_t *to, const struct tcp_opts *o)
+{
+    size_t len = tcp_opt_fast_open_length(o);
+    memset(to, TCP_OPT_NOP, len);
+    to[0] = TCP_OPT_FAST_OPEN;
+    to[1] = (uint8_t)(2 + o->cookie_len);
+    if (o->cookie_len != 0)
+        memcpy(to + 2, o->cookie, o->cookie_len);
+    return to + len;
+}
+
 size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
 {
     uint8_t *start = to;
@@ -173,5 +204,7 @@ size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
     size_t blocks = tcp_opt_sack_fitting(o, (size_t)(to - start));
     if (blocks != 0)
         to = tcp_opt_put_sack(to, o, blocks);
+    if (o->has_mss && o->has_fast_open)
+        to = tcp_opt_put_fast_open(to, o);
     return (size_t)(to - start);
 }

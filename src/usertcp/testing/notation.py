@@ -46,6 +46,8 @@ def describe(segment: Segment, seq_base: int = 0, ack_base: int = 0, *, window: 
         notes.append("ts {}:{}".format(*options.timestamps))
     if options.wscale is not None:
         notes.append(f"wscale {options.wscale}")
+    if options.cookie is not None:
+        notes.append(f"FO {options.cookie.hex()}" if options.cookie else "FO")
     if options.sack:
         blocks = ((_shown(a, ack_base), _shown(b, ack_base)) for a, b in options.sack)
         notes.append("sack " + " ".join(f"{a}:{b}" for a, b in blocks))
