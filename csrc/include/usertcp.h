@@ -121,8 +121,10 @@ enum {
     UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
     UT_OPT_CORK = 17,         /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
                                  what was sent meanwhile asks for no PSH */
-    UT_OPT_ECN = 18, /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
-    UT_OPT_FAST_OPEN = 19 /* of a listener: so many connections of RFC 7413 in SYN-RECEIVED; 0: off */
+    UT_OPT_ECN =
+        18, /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
+    UT_OPT_FAST_OPEN =
+        19 /* of a listener: so many connections of RFC 7413 in SYN-RECEIVED; 0: off */
 };
 
 enum { UT_LISTEN_SHARE = 1 };
@@ -165,7 +167,8 @@ int ut_pump_fd(ut_stack *s);
 /* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. flags: UT_CONNECT_ECN asks
  * for ECN, UT_CONNECT_NO_ECN does not; neither: as the stack does. UT_CONNECT_FAST_OPEN: RFC 7413,
  * which the peer may be given twice; asks for a cookie, or returns 1: there is one, UT_CONNECTED is
- * told at once, and the SYN leaves with the first ut_send, or by the first ut_recv or ut_shutdown. */
+ * told at once, and the SYN leaves with the first ut_send, or by the first ut_recv or ut_shutdown.
+ */
 int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, unsigned flags,
                uint64_t now, ut_handle *out);
 /* flags: UT_LISTEN_SHARE or 0. -ADDRESS_IN_USE when a listener has exactly this local end, unless

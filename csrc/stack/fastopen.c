@@ -278,7 +278,7 @@ void fast_open_connect(ut_stack *s, struct conn *c)
         return;
     p = find_path(s, &server);
     if (p != NULL)
-        fast_open_wait(&c->tcb, &p->cookie, p->mss);
+        fast_open_wait(&c->tcb, &p->cookie, p->mss, s->now);
     else
         fast_open_ask(&c->tcb);
 }
@@ -326,8 +326,8 @@ static void learn_from_synack(ut_stack *s, const struct conn *c, const struct tc
     bool has_cookie = seg->opt.has_fast_open && seg->opt.cookie_len != 0;
     note_cookie(s, c, &seg->opt);
     if (f->data_sent)
-        stack_count(s, f->data_acked ? COUNTER_fast_open_data_acked
-                                     : COUNTER_fast_open_data_refused);
+        stack_count(s,
+                    f->data_acked ? COUNTER_fast_open_data_acked : COUNTER_fast_open_data_refused);
     /* A cookie beside data that was not taken is a better one. Without one: a listener that does
      * not want it, or a path that drops such SYNs, so that a plain one was answered. */
     if (f->data_acked || (has_cookie && !f->data_sent))

@@ -1,5 +1,5 @@
-/* fastopen.h: cookies of TCP Fast Open (RFC 7413): those a listener gives, and those of servers that
- * are kept. What a connection does with them: tcp/fastopen.h.
+/* fastopen.h: cookies of TCP Fast Open (RFC 7413): those a listener gives, and those of servers
+ * that are kept. What a connection does with them: tcp/fastopen.h.
  *
  *   SYN, no cookie     -> half-open entry, cookie on its SYN,ACK
  *   SYN, good cookie   -> a connection in SYN-RECEIVED on the accept queue, at most

@@ -241,8 +241,8 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
     /* RFC 5681 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) same ACK, (e) same
      * window. */
     return tcb_flight(t) > 0 && a->seg->len == 0 && !(a->seg->flags & (TCP_SYN | TCP_FIN)) &&
-           seq_eq(a->seg->ack, t->snd_una) && !window_changed &&
-           t->rexmt_kind != REXMT_PERSIST && t->rexmt_kind != REXMT_NONE;
+           seq_eq(a->seg->ack, t->snd_una) && !window_changed && t->rexmt_kind != REXMT_PERSIST &&
+           t->rexmt_kind != REXMT_NONE;
 }
 
 /* The same ACK again, with or without news of what arrived beyond it. Or the handshake's, to a

@@ -11,11 +11,12 @@
 
 void fast_open_ask(struct tcb *t) { t->fast_open.on = true; }
 
-void fast_open_wait(struct tcb *t, const struct tcp_cookie *cookie, uint16_t mss)
+void fast_open_wait(struct tcb *t, const struct tcp_cookie *cookie, uint16_t mss, ns_t now)
 {
     t->fast_open.on = t->fast_open.waits = true;
     t->cookie = *cookie;
     t->snd_mss = (uint16_t)u32_min(mss, t->mtu.path_mss); /* until the SYN,ACK names the peer's */
+    t->delack_deadline = time_after(now, FAST_OPEN_PATIENCE); /* nothing is there to acknowledge */
     t->events |= TCP_EV_CONNECTED | TCP_EV_WRITABLE;
 }
 
@@ -93,6 +94,7 @@ void fast_open_release(struct tcb *t)
     if (!t->fast_open.waits)
         return;
     t->fast_open.waits = false;
+    t->delack_deadline = TIME_NEVER;
     t->syn_queued = true;
 }
 

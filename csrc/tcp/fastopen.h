@@ -1,13 +1,14 @@
 /* fastopen.h: data in the SYN (RFC 7413): what one connection has to do with it.
  *
  *      client                                                     server
- *      SYN-SENT     --> seq=0 SYN, cookie, data 1..n -->          SYN-RECEIVED, its user has the data
- *      ESTABLISHED  <-- seq=0 ack=n+1 SYN,ACK        <--          may answer before
+ *      SYN-SENT     --> seq=0 SYN, cookie, data 1..n -->          SYN-RECEIVED, its user has the
+ * data ESTABLISHED  <-- seq=0 ack=n+1 SYN,ACK        <--          may answer before
  *                   --> ack=1 ACK                    -->          ESTABLISHED
  *
  * Where cookies come from and are kept: stack/fastopen.h.
  *
- *   1. active: with `waits` no SYN has left; it leaves with the first data, or once the user waits
+ *   1. active: with `waits` no SYN has left; it leaves with the first data, once the user waits for
+ * the peer's, or after FAST_OPEN_PATIENCE
  *   2. only the first SYN or SYN,ACK has the option, only the first SYN has data
  *   3. passive: from the SYN on snd_una is iss + 1, so that what leaves early is numbered as ever;
  * until the SYN is acknowledged the timer is the SYN,ACK's
@@ -17,6 +18,8 @@
 
 #include "base/base.h"
 #include "base/time.h"
+
+#define FAST_OPEN_PATIENCE (200 * NS_PER_MS)
 
 struct tcb;
 struct tcp_half;
@@ -43,7 +46,7 @@ struct tcp_cookie {
 void fast_open_ask(struct tcb *t);
 /* There is one: the SYN waits for data, of which `mss` less the options may go with it; the user is
  * told that it is connected. */
-void fast_open_wait(struct tcb *t, const struct tcp_cookie *cookie, uint16_t mss);
+void fast_open_wait(struct tcb *t, const struct tcp_cookie *cookie, uint16_t mss, ns_t now);
 
 /* ---- passive open ---- */
 

@@ -72,6 +72,7 @@ bool tcp_timeout(struct tcb *t, ns_t now)
     if (t->delack_deadline <= now) {
         t->delack_deadline = TIME_NEVER;
         t->ack_now = true;
+        fast_open_release(t);
     }
     if (t->pace_deadline <= now)
         t->pace_deadline = TIME_NEVER; /* output follows */

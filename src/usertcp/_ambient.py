@@ -25,6 +25,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -41,6 +42,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -58,6 +60,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -75,6 +78,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TCPStream: ...
 
 
@@ -88,6 +92,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: str | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TCPStream: ...
 
 
@@ -104,6 +109,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = 0.25,
     congestion: str | None = None,
     ecn: bool | None = None,
+    fast_open: bool = False,
 ) -> TCPStream | TLSStream:
     """`Stack.connect_tcp` of the ambient stack. `RuntimeError` when none is open here."""
     stack = current_stack()
@@ -115,6 +121,7 @@ async def connect_tcp(
         happy_eyeballs_delay=happy_eyeballs_delay,
         congestion=congestion,
         ecn=ecn,
+        fast_open=fast_open,
     )
     if not (tls or tls_hostname or ssl_context):
         return stream
@@ -135,6 +142,7 @@ async def create_tcp_listener(
     reuse_port: bool = False,
     congestion: str | None = None,
     ecn: bool | None = None,
+    fast_open: int = 0,
 ) -> MultiListener[TCPStream]:
     """`Stack.create_tcp_listener` of the ambient stack. `RuntimeError` when none is open here."""
     return await current_stack().create_tcp_listener(
@@ -145,4 +153,5 @@ async def create_tcp_listener(
         reuse_port=reuse_port,
         congestion=congestion,
         ecn=ecn,
+        fast_open=fast_open,
     )

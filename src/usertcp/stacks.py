@@ -71,6 +71,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -87,6 +88,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -104,6 +106,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -121,6 +124,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -134,6 +138,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: str | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -150,6 +155,7 @@ class Stack:
         happy_eyeballs_delay: float = 0.25,
         congestion: str | None = None,
         ecn: bool | None = None,
+        fast_open: bool = False,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -162,6 +168,11 @@ class Stack:
         `congestion`: one of `usertcp.congestion_controls()`; None: the stack's. `ValueError` naming
         them for any other. `ecn`: ask for explicit congestion notification (RFC 3168), or do not;
         None: as the stack does.
+
+        `fast_open`: TCP Fast Open (RFC 7413), for what may reach the server twice. Where no cookie
+        of the server is known this asks for one. Where one is, it returns at once, and the first
+        `send` carries up to a segment with the SYN; so does a TLS handshake. Whether there is
+        anybody the first `receive` tells. `happy_eyeballs_delay` means nothing then.
         """
         if congestion is not None:
             congestion_index(congestion)
@@ -170,7 +181,7 @@ class Stack:
             (remote_host, remote_port),
             (local_host, local_port),
             happy_eyeballs_delay,
-            ecn=ecn,
+            connectors.Wishes(ecn=ecn, fast_open=fast_open),
         )
         if congestion is not None:
             stream.set_congestion(congestion)
@@ -191,6 +202,7 @@ class Stack:
         reuse_port: bool = False,
         congestion: str | None = None,
         ecn: bool | None = None,
+        fast_open: int = 0,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -199,7 +211,7 @@ class Stack:
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
         `congestion`: of what is accepted, as of `connect_tcp`. `ecn`: agree to it when asked, or do
-        not; None: as the stack does.
+        not; None: as the stack does. `fast_open`: see `TCPListener.set_fast_open`.
         """
         if congestion is not None:
             congestion_index(congestion)
@@ -210,7 +222,21 @@ class Stack:
             listeners.set_congestion(multi, congestion)
         if ecn is not None:
             listeners.set_ecn(multi, agrees=ecn)
+        if fast_open:
+            listeners.set_fast_open(multi, fast_open)
         return multi
+
+    def set_fast_open_key(self, key: bytes) -> None:
+        """The key of the cookies of TCP Fast Open (RFC 7413 4.1.2), 16 bytes.
+
+        Servers behind one name need the same, and a new one now and then; cookies under the one
+        before stay good. Until this is called it is random and changes daily. The cookies are those
+        that Linux makes under this key. `ValueError` for another length.
+        """
+        if len(key) != 16:
+            raise ValueError(f"fast open key: 16 bytes are needed, not {len(key)}")
+        self.check_open()
+        self.engine.set_fast_open_key(key, self.driver.now())
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""

@@ -131,7 +131,7 @@ def _option(kind: int, body: bytes) -> dict[str, object]:
         case 8:
             return {"timestamps": struct.unpack("!II", body)}
         case 34:
-            if len(body) % 2 or len(body) not in range(4, 17) and body:
+            if len(body) % 2 or (len(body) not in range(4, 17) and body):
                 raise PacketError(f"Fast Open option has {len(body)} bytes of value")
             return {"cookie": body}
     return {"extra": bytes([kind, len(body) + 2]) + body}

@@ -25,6 +25,8 @@ from usertcp._driver import Driver  # noqa: TC001 a block of its own for one ann
 from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
+    FASTOPEN,
+    FASTOPEN_CONNECT,
     REUSEADDR,
     REUSEPORT,
     V6ONLY,
@@ -33,6 +35,7 @@ from usertcp._sockopts import (
 )
 from usertcp._stack import Endpoint, Engine
 from usertcp.stacks import Stack
+from usertcp.streams import StreamOption
 from usertcp.trio import _ports
 from usertcp.trio._names import (
     SockName,
@@ -216,10 +219,20 @@ class SocketState(socket.socket):
                 raise system_error(code)
             self._add_end(SocketEndpoint(self.engine, handle))
         self.is_listener = True
+        self._serve_fast_open()
         self._after_call()
 
-    def start_connect(self, address: Any) -> SocketEndpoint:
-        """Sends SYN; the endpoint tells the rest. `OSError` when that cannot be."""
+    def _serve_fast_open(self) -> None:
+        """TCP_FASTOPEN of a listener."""
+        limit = self.options.remembered.get(FASTOPEN, 0)
+        for end in self.ends:
+            self.engine.set_option(end.handle, StreamOption.FAST_OPEN, limit, self.driver.now())
+
+    def start_connect(self, address: Any, *, fast_open: bool = False) -> SocketEndpoint:
+        """Sends SYN; the endpoint tells the rest. `OSError` when that cannot be.
+
+        `fast_open`: as TCP_FASTOPEN_CONNECT. It is connected at once when the SYN waits for data.
+        """
         self.check_open()
         packed, port = numeric(self._family, address)
         if self.ends:
@@ -232,11 +245,15 @@ class SocketState(socket.socket):
         if source in (ANY, ANY_V4):  # the engine's wildcard is of the target's family
             source = ANY_V4 if ":" not in text_of(packed) else ANY
         code, handle = self.engine.connect(
-            (source, claim.port if claim else 0), (packed, port), self.driver.now()
+            (source, claim.port if claim else 0),
+            (packed, port),
+            self.driver.now(),
+            fast_open=fast_open or bool(self.options.remembered.get(FASTOPEN_CONNECT)),
         )
         if code < 0:
             raise connect_error(errno_of(code), address)
         end = SocketEndpoint(self.engine, handle)
+        end.connected = code > 0
         self._add_end(end)
         self.local = present(self._family, *self.engine.local_endpoint(handle))
         self._remote = present(self._family, text_of(packed), port)
