@@ -137,8 +137,7 @@ class TCPListener(Listener[TCPStream]):
         handshake; beyond that handshakes are as ever. What came with such a SYN may come twice (6.1
         there). `ValueError` for a number below 0, `ClosedResourceError` when closed.
         """
-        if not 0 <= limit < 1 << 31:
-            raise ValueError(f"fast_open: {limit} is not between 0 and {(1 << 31) - 1}")
+        check_fast_open(limit)
         if self._end.closed:
             raise ClosedResourceError
         now = self._driver.now()
@@ -244,6 +243,12 @@ def set_ecn(multi: MultiListener[TCPStream], *, agrees: bool) -> None:
     for listener in multi.listeners:
         if isinstance(listener, TCPListener):
             listener.set_ecn(agrees=agrees)
+
+
+def check_fast_open(limit: int) -> None:
+    """`ValueError` for a number that is no limit."""
+    if not 0 <= limit < 1 << 31:
+        raise ValueError(f"fast_open: {limit} is not between 0 and {(1 << 31) - 1}")
 
 
 def set_fast_open(multi: MultiListener[TCPStream], limit: int) -> None:

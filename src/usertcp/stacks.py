@@ -215,6 +215,7 @@ class Stack:
         """
         if congestion is not None:
             congestion_index(congestion)
+        listeners.check_fast_open(fast_open)
         multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
