@@ -229,6 +229,7 @@ static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
     struct tcp_verdict v;
     if (UT_UNLIKELY(t->state == TCP_SYN_RECEIVED) && repeats_syn(t, a->seg)) {
         t->syn_queued = true;
+        ecn_learn_again(t, a->seg);
         return verdict_drop(DROP_tcp_syn_again);
     }
     if (completes_simultaneous_open(t, a->seg)) {

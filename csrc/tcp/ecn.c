@@ -48,6 +48,12 @@ void ecn_learn(struct tcb *t, const struct tcp_seg *seg)
         ecn_begin(t);
 }
 
+void ecn_learn_again(struct tcb *t, const struct tcp_seg *syn)
+{
+    if (setup_flags(syn) != SETUP_SYN)
+        t->ecn.on = t->ecn.ect = false; /* who does not ask any more is believed, as in half.c */
+}
+
 void ecn_learn_crossing(struct tcb *t, const struct tcp_seg *seg)
 {
     if (setup_flags(seg) != SETUP_SYNACK)

@@ -51,6 +51,8 @@ bool ecn_may_accept(const struct tcp_params *p, const struct tcp_seg *syn);
 uint8_t ecn_syn_flags(struct tcb *t, bool with_ack);
 /* A SYN or SYN,ACK has come in SYN-SENT. */
 void ecn_learn(struct tcb *t, const struct tcp_seg *seg);
+/* The SYN once more, to which a SYN,ACK has left. */
+void ecn_learn_again(struct tcb *t, const struct tcp_seg *syn);
 /* The SYN,ACK that ends a simultaneous open. */
 void ecn_learn_crossing(struct tcb *t, const struct tcp_seg *seg);
 /* Both sides have agreed. */

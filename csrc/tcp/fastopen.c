@@ -102,6 +102,6 @@ bool fast_open_outlives_close(const struct tcb *t)
 {
     if (!t->fast_open.on)
         return false;
-    return t->fast_open.data_sent || sendq_held(&t->sendq) > 0 ||
-           (t->fast_open.waits && !t->user_gone);
+    bool is_half_close = t->cookie.len != 0 && !t->user_gone; /* who was told it is connected */
+    return t->fast_open.data_sent || sendq_held(&t->sendq) > 0 || is_half_close;
 }

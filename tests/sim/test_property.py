@@ -68,7 +68,7 @@ def host(sim: Simulator, rng: random.Random, number: int, *, cookies: bool) -> S
     return sim.host(f"10.0.0.{number}/24", f"fd00::{number}/64", **config)
 
 
-def build(seed: int) -> tuple[Simulator, Transfer]:
+def build(seed: int, *, fast_open: bool = False) -> tuple[Simulator, Transfer]:
     sim = Simulator(seed)
     rng = random.Random(seed)
     forth, back = impairment(rng), impairment(rng)
@@ -79,15 +79,17 @@ def build(seed: int) -> tuple[Simulator, Transfer]:
         text = rng.randbytes(rng.choice((0, 1, 1000, 20_000, 60_000)))
         slow = rng.choice((0.0, 0.0, 0.0, 0.002))
         programs.append(Program(one, random.Random(rng.getrandbits(64)), text, slow))
-    transfer = Transfer(sim, *programs)
+    transfer = Transfer(sim, *programs, fast_open=fast_open)
+    if fast_open:
+        transfer.introduce()
     if rng.random() < 0.3:
         Attacker(transfer, random.Random(rng.getrandbits(64)), rng.choice((0.001, 0.02, 1.0)))
     return sim, transfer
 
 
-def outcome(seed: int, *, tracing: bool = False) -> tuple[int, int, bytes]:
+def outcome(seed: int, *, tracing: bool = False, fast_open: bool = False) -> tuple[int, int, bytes]:
     """Runs one seed; what it gives must be the same each time."""
-    sim, transfer = build(seed)
+    sim, transfer = build(seed, fast_open=fast_open)
     sim.tracing = tracing
     with sim:
         over = transfer.run(sim.now + round(DEADLINE * SECOND))
@@ -125,6 +127,19 @@ def test_whatever_the_network_does(batch: range):
             outcome(seed)
         except Exception as exc:
             exc.add_note(f"seed {seed}: SEED={seed} pytest tests/sim/test_property.py")
+            raise
+
+
+@pytest.mark.rfc("7413-10")
+@pytest.mark.skipif(ONE is not None, reason="one seed was asked for")
+@pytest.mark.parametrize("batch", seeds()[:4], ids=str)
+def test_whatever_it_does_to_a_syn_with_data(batch: range):
+    """TCP Fast Open: the SYN has a cookie and the first data."""
+    for seed in batch:
+        try:
+            outcome(seed, fast_open=True)
+        except Exception as exc:
+            exc.add_note(f"seed {seed}, with fast_open")
             raise
 
 

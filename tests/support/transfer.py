@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from usertcp import State, _events
-from usertcp.testing import SECOND, EngineError
+from usertcp.testing import SECOND, EngineError, Impairment
 from usertcp.testing._engine import Connection
 from usertcp.testing.packets import Packet, Segment
 from usertcp.testing.simulator import SimHost, Simulator
@@ -97,24 +97,60 @@ class Transfer:
 
     PORT = 7
 
-    def __init__(self, sim: Simulator, client: Program, server: Program) -> None:
+    def __init__(
+        self, sim: Simulator, client: Program, server: Program, *, fast_open: bool = False
+    ) -> None:
         self.sim = sim
+        self.fast_open = fast_open
+        self.replayed = 0
         self.client, self.server = client, server
         self.listener = server.host.engine.listen(self.PORT)
+        if fast_open:
+            self.listener.set_option("fast_open", 100)
 
     def start(self) -> None:
         self.sim.after_event = self.check_cwnd
         engine = self.client.host.engine
-        self.client.connection = engine.connect(self.server.host.address, self.PORT)
+        self.client.connection = engine.connect(
+            self.server.host.address, self.PORT, fast_open=self.fast_open
+        )
 
     def step(self) -> None:
         """What the programs do after something has happened."""
         if self.server.connection is None:
             self.server.connection = self.listener.accept()
+        elif self.fast_open:
+            self._take_replay()
         for one in (self.client, self.server):
             one.turn()
             self.check_cwnd(one.host)
         self.check()
+
+    def _take_replay(self) -> None:
+        """RFC 7413 6.1: the SYN's data once more, after the connection was forgotten."""
+        one = self.listener.accept()
+        if one is not None:
+            assert self.server.closed, "the same data twice, while the connection lives"
+            assert self.client.text.startswith(one.receive())
+            one.abort()
+            self.replayed += 1
+
+    def introduce(self) -> None:
+        """The client asks for a cookie, on a network that is well for once."""
+        pipes = [pipe for one in self.sim.hosts for pipe, _ in one.pipes.values()]
+        before = [pipe.impairment for pipe in pipes]
+        for pipe in pipes:
+            pipe.impairment = Impairment(delay=0.01)
+        engine = self.client.host.engine
+        first = engine.connect(self.server.host.address, self.PORT, fast_open=True)
+        self.sim.run(self.sim.now + SECOND)
+        accepted = self.listener.accept()
+        assert accepted is not None
+        first.abort()
+        self.sim.run(self.sim.now + SECOND)
+        accepted.close()
+        for pipe, impairment in zip(pipes, before, strict=True):
+            pipe.impairment = impairment
 
     def check(self) -> None:
         for one, other in ((self.client, self.server), (self.server, self.client)):
@@ -177,7 +213,12 @@ class Attacker:
     def strike(self) -> None:
         """One forged segment, to either side: any flags, any numbers."""
         one, other = self.transfer.client, self.transfer.server
-        if other.connection is None:  # a forged SYN in SYN-SENT is a simultaneous open
+        opening = other.connection is None or (
+            one.connection is not None
+            and not one.closed
+            and one.connection.info.state is State.SYN_SENT
+        )
+        if opening:  # a forged SYN in SYN-SENT is a simultaneous open
             self._again()
             return
         if self.rng.random() < 0.5:

@@ -160,6 +160,7 @@ def test_the_syn_again_is_answered_again(peer: Peer):
     peer.gets("SYN,ACK", seq=0, ack=6)
     peer.sends("SYN", seq=0, **OFFER)
     peer.gets("SYN,ACK", seq=0, ack=6)
+    assert peer.engine.drops() == {"tcp_syn_again": 2}
     peer.sends("ACK", seq=6, ack=1)
     peer.app.accept()
     assert peer.app.receive() == b"hello"
@@ -311,3 +312,16 @@ def test_in_the_listeners_snapshot(peer: Peer):
     for value in (-1, 1 << 31):
         with pytest.raises(EngineError, match="INVALID"):
             peer.app.listener.set_option("fast_open", value)
+
+
+@pytest.mark.parametrize("again", ["SYN,ECE,CWR", "SYN"])
+def test_ecn_is_agreed_to_as_ever(peer: Peer, again: str):
+    """RFC 3168 6.1.1: a SYN that does not ask any more is believed."""
+    cookie = served(peer)
+    peer.sends("SYN,ECE,CWR", seq=0, cookie=cookie, data=b"hello", **OFFER)
+    peer.gets("SYN,ECE,ACK", ack=6)
+    peer.app.accept().send(b"early")
+    assert peer.gets("PSH,ACK").ecn == 2
+    peer.sends(again, seq=0, **OFFER)
+    peer.gets("SYN,ECE,ACK" if again != "SYN" else "SYN,ACK", ack=6)
+    assert peer.app.info.ecn_ok == (2 if again != "SYN" else 0)

@@ -22,7 +22,7 @@ from usertcp.testing.packets import (
 )
 
 _ECT_0 = 2  # RFC 3168 5
-_ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
+_ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted", 34: "Fast Open"}
 
 
 class OracleError(AssertionError):
@@ -77,6 +77,9 @@ def _segment_faults(segment: Segment) -> list[str]:
         "urgent pointer without URG": segment.urgent and not flags & URG,
         "RST with data": segment.payload and flags & RST,
         "CWR without data (RFC 3168 6.1.2)": not segment.payload and flags & (SYN | CWR) == CWR,
+        "data with a SYN without a cookie (RFC 7413 4.2.2)": flags & SYN
+        and segment.payload
+        and not options.cookie,
         "port 0": not (segment.sport and segment.dport),
         f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
         "an option twice": len(set(kinds)) != len(kinds),
@@ -111,7 +114,9 @@ class FlowOracle:
             return
         if segment.flags & SYN:
             if segment.seq != self.isn:  # a new incarnation
+                peer = self.peer
                 self.__init__(self.name)  # type: ignore[misc]
+                self.peer = peer
             self.isn = segment.seq
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
@@ -171,6 +176,8 @@ class FlowOracle:
         shift = self.wscale or 0
         if self.right_edge is None or relative(edge, self.right_edge) > 0:
             self.right_edge = edge
+        elif segment.flags & SYN:
+            pass  # RFC 7323 2.2: its field cannot say what was offered after the first (RFC 7413)
         elif relative(edge, self.right_edge) < -((1 << shift) - 1):
             by = relative(self.right_edge, edge)
             raise OracleError(f"{self.name}: right edge moved left by {by}: {describe(segment)}")
