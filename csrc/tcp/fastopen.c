@@ -44,10 +44,11 @@ void fast_open_accept(struct tcb *t, const struct tcp_half *half, const struct t
     t->fast_open.data_acked = !seq_eq(t->rcv_nxt, seq_add(t->irs, 1));
 }
 
-/* RFC 7413 4.2.2: any data up to the server's MSS. */
+/* RFC 7413 4.2.2: any data up to the server's MSS. As Linux, with room for any options: what one of
+ * the two gets through a path the other does. */
 static void carry_data(struct tcb *t, struct tcp_out *out)
 {
-    uint32_t room = t->snd_mss - (uint32_t)tcp_opt_length(&out->seg.opt);
+    uint32_t room = t->snd_mss - TCP_OPT_MAX_LEN;
     uint32_t len = u32_min(sendq_held(&t->sendq), room);
     if (len == 0)
         return;
