@@ -137,7 +137,8 @@ static size_t tcp_opt_length_without_sack(const struct tcp_opts *o)
 /* How many SACK blocks there is room for after the rest. */
 static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 {
-    size_t room = (TCP_OPT_MAX_LEN - used - 4) / TCP_OPT_SACK_BLOCK_LEN;
+    size_t left = used + 4 <= TCP_OPT_MAX_LEN ? TCP_OPT_MAX_LEN - used - 4 : 0;
+    size_t room = left / TCP_OPT_SACK_BLOCK_LEN;
     room = room < TCP_OPT_MAX_SACK ? room : TCP_OPT_MAX_SACK;
     return o->sack_count < room ? o->sack_count : room;
 }
@@ -201,10 +202,12 @@ size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
         put_be32(to, 0x01030300u | o->wscale);
         to += 4;
     }
-    size_t blocks = tcp_opt_sack_fitting(o, (size_t)(to - start));
+    bool is_fast = o->has_mss && o->has_fast_open;
+    size_t used = (size_t)(to - start) + (is_fast ? tcp_opt_fast_open_length(o) : 0);
+    size_t blocks = tcp_opt_sack_fitting(o, used);
     if (blocks != 0)
         to = tcp_opt_put_sack(to, o, blocks);
-    if (o->has_mss && o->has_fast_open)
+    if (is_fast)
         to = tcp_opt_put_fast_open(to, o);
     return (size_t)(to - start);
 }

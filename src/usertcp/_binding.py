@@ -315,7 +315,6 @@ class RawStack:
         return lib.ut_option_get(self._stack, handle, option, value), value[0]
 
     def set_fast_open_key(self, key: bytes, now: int) -> None:
-        """16 bytes."""
         lib.ut_fast_open_key_set(self._stack, key, now)
 
     # ---- addresses ---------------------------------------------------------------------------

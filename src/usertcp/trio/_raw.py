@@ -25,7 +25,6 @@ from usertcp._driver import Driver  # noqa: TC001 a block of its own for one ann
 from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
-    FASTOPEN,
     FASTOPEN_CONNECT,
     REUSEADDR,
     REUSEPORT,
@@ -35,7 +34,6 @@ from usertcp._sockopts import (
 )
 from usertcp._stack import Endpoint, Engine
 from usertcp.stacks import Stack
-from usertcp.streams import StreamOption
 from usertcp.trio import _ports
 from usertcp.trio._names import (
     SockName,
@@ -219,19 +217,12 @@ class SocketState(socket.socket):
                 raise system_error(code)
             self._add_end(SocketEndpoint(self.engine, handle))
         self.is_listener = True
-        self._serve_fast_open()
+        _ports.serve_fast_open(self.stack, self.ends, self.options)
         self._after_call()
 
-    def _serve_fast_open(self) -> None:
-        """TCP_FASTOPEN of a listener."""
-        limit = self.options.remembered.get(FASTOPEN, 0)
-        for end in self.ends:
-            self.engine.set_option(end.handle, StreamOption.FAST_OPEN, limit, self.driver.now())
-
     def start_connect(self, address: Any, *, fast_open: bool = False) -> SocketEndpoint:
-        """Sends SYN; the endpoint tells the rest. `OSError` when that cannot be.
-
-        `fast_open`: as TCP_FASTOPEN_CONNECT. It is connected at once when the SYN waits for data.
+        """Sends SYN, or holds it back for data (`fast_open`), and is connected at once; else the
+        endpoint tells the rest. `OSError` when that cannot be.
         """
         self.check_open()
         packed, port = numeric(self._family, address)
@@ -244,12 +235,9 @@ class SocketState(socket.socket):
         source = claim.packed if claim else wildcard(self._family)
         if source in (ANY, ANY_V4):  # the engine's wildcard is of the target's family
             source = ANY_V4 if ":" not in text_of(packed) else ANY
-        code, handle = self.engine.connect(
-            (source, claim.port if claim else 0),
-            (packed, port),
-            self.driver.now(),
-            fast_open=fast_open or bool(self.options.remembered.get(FASTOPEN_CONNECT)),
-        )
+        fast_open = fast_open or bool(self.options.remembered.get(FASTOPEN_CONNECT))
+        local, now = (source, claim.port if claim else 0), self.driver.now()
+        code, handle = self.engine.connect(local, (packed, port), now, fast_open=fast_open)
         if code < 0:
             raise connect_error(errno_of(code), address)
         end = SocketEndpoint(self.engine, handle)

@@ -14,6 +14,7 @@ from usertcp._errors import Code
 from usertcp._info import ConnectionInfo
 from usertcp._sockopts import FASTOPEN, MSG_FASTOPEN, refuse
 from usertcp.streams import StreamOption
+from usertcp.trio import _ports
 from usertcp.trio._names import SockName, errno_of, present, system_error
 from usertcp.trio._raw import SocketEndpoint, SocketState
 
@@ -214,7 +215,7 @@ class RawSocket(SocketState):
         self.check_open()
         told = self.options.set(level, name, value, optlen)
         if self.is_listener and (level, name) == FASTOPEN:
-            self._serve_fast_open()
+            _ports.serve_fast_open(self.stack, self.ends, self.options)
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:
             return
         option, number = told
