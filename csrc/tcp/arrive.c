@@ -176,8 +176,7 @@ static struct tcp_verdict arrive_syn(struct tcb *t, struct arrival *a)
  * SYN, one left of the window, and completes the handshake. */
 static bool completes_simultaneous_open(const struct tcb *t, const struct tcp_seg *seg)
 {
-    return t->state == TCP_SYN_RECEIVED && !t->passive &&
-           (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
+    return !t->passive && (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
            seq_eq(seg->seq, t->irs) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt);
 }
 
@@ -227,12 +226,13 @@ static bool fin_is_the_end(const struct tcb *t, seq32 fin)
 static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
-    if (UT_UNLIKELY(t->state == TCP_SYN_RECEIVED) && repeats_syn(t, a->seg)) {
+    bool opening = UT_UNLIKELY(t->state == TCP_SYN_RECEIVED);
+    if (opening && repeats_syn(t, a->seg)) {
         t->syn_queued = true;
         ecn_learn_again(t, a->seg);
         return verdict_drop(DROP_tcp_syn_again);
     }
-    if (completes_simultaneous_open(t, a->seg)) {
+    if (opening && completes_simultaneous_open(t, a->seg)) {
         ecn_learn_crossing(t, a->seg);
         a->seq = t->rcv_nxt;
         v = verdict_continue();

@@ -41,6 +41,7 @@ void fast_open_accept(struct tcb *t, const struct tcp_half *half, const struct t
         tcp_count_drop(t->env, DROP_tcp_window_overrun);
     t->data_segs_in += syn->len > 0;
     t->segs_in++;
+    t->keepalive.heard = now;
     t->fast_open.data_acked = !seq_eq(t->rcv_nxt, seq_add(t->irs, 1));
 }
 

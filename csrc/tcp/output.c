@@ -18,7 +18,11 @@
 #include "tcp/tlp.h"
 #include "tcp/window.h"
 
-static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
+/* Not before ESTABLISHED: tcp_shutdown. */
+static bool fin_is_due(const struct tcb *t)
+{
+    return t->fin_queued && !t->fin_sent && t->state >= TCP_ESTABLISHED;
+}
 
 /* RFC 9293 3.7.1 (MUST-16): what the options of the next segment leave of it. */
 static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_length(t); }
@@ -335,28 +339,13 @@ static bool output_data(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out 
     return output_again(t, now, limit, out) || output_new(t, now, limit, out);
 }
 
-/* RFC 7413 4.2.2: a server that took the SYN's data may answer it before the handshake is over; its
- * FIN waits. */
-static bool output_early(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
-{
-    bool fin_queued = t->fin_queued;
-    t->fin_queued = false;
-    bool sent = output_new(t, now, limit, out);
-    t->fin_queued = fin_queued;
-    return sent;
-}
-
-static bool output_opening(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
+static bool output_opening(struct tcb *t, ns_t now, struct tcp_out *out)
 {
     if (t->fast_open.waits && sendq_held(&t->sendq) > 0)
         fast_open_release(t);
     if (t->syn_queued)
         return output_syn(t, now, out);
-    if (t->state == TCP_SYN_SENT)
-        return false;
-    if (tcb_is_early(t) && output_early(t, now, limit, out))
-        return true;
-    if (!t->ack_now)
+    if (t->state == TCP_SYN_SENT || !t->ack_now)
         return false;
     fill(t, now, t->snd_nxt, 0, out);
     return true;
@@ -364,10 +353,11 @@ static bool output_opening(struct tcb *t, ns_t now, uint32_t limit, struct tcp_o
 
 bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECEIVED)
-        return output_opening(t, now, limit, out);
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
+    /* RFC 7413 4.2.2: a server that took the SYN's data may answer before the handshake is over. */
+    if (UT_UNLIKELY(t->state < TCP_ESTABLISHED) && (t->syn_queued || !tcb_is_early(t)))
+        return output_opening(t, now, out);
     if (t->state != TCP_TIME_WAIT) {
         if (output_data(t, now, limit, out))
             return true;

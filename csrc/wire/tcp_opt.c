@@ -137,6 +137,8 @@ static size_t tcp_opt_length_without_sack(const struct tcp_opts *o)
 /* How many SACK blocks there is room for after the rest. */
 static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 {
+    if (o->sack_count == 0)
+        return 0;
     size_t left = used + 4 <= TCP_OPT_MAX_LEN ? TCP_OPT_MAX_LEN - used - 4 : 0;
     size_t room = left / TCP_OPT_SACK_BLOCK_LEN;
     room = room < TCP_OPT_MAX_SACK ? room : TCP_OPT_MAX_SACK;
