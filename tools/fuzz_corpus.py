@@ -143,6 +143,9 @@ def options() -> list[bytes]:
         p.Options(sack=((1, 2), (3, 4), (5, 6), (7, 8))),
         *(p.Options(mss=mss, timestamps=(1, 0)) for mss in MSS_VALUES),
         *(p.Options(mss=1460, wscale=scale) for scale in (0, 14, 15, 255)),
+        *(p.Options(mss=1460, cookie=bytes(size)) for size in (0, 4, 8, 16)),
+        p.Options(mss=1460, sack_permitted=True, timestamps=(1, 0), wscale=7, cookie=bytes(16)),
+        p.Options(mss=1460, cookie=bytes(8), sack=((1, 2), (3, 4))),
     ]
     bare = [b"\x02\x00", b"\x02\x01", b"\x08\x09" + bytes(8), b"\x1d\x10" + bytes(14), b"\x01" * 40]
     found = [o.encode() for o in order] + bare

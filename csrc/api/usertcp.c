@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "stack/close.h"
 #include "stack/connect.h"
+#include "stack/fastopen.h"
 #include "stack/poll.h"
 #include "stack/resolve.h"
 #include "stack/transfer.h"
@@ -149,11 +150,12 @@ int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote,
     struct flow_key name = key_of(local, remote);
     struct conn *c;
     *out = 0;
-    if (name.rport == 0 || flags > UT_CONNECT_NO_ECN)
+    const unsigned ecn = UT_CONNECT_ECN | UT_CONNECT_NO_ECN;
+    if (name.rport == 0 || (flags & ~(ecn | UT_CONNECT_FAST_OPEN)) != 0 || (flags & ecn) == ecn)
         return -UT_E_INVALID;
     enter_at(s, now);
     int code = connect_begin(s, &name, flags, &c);
-    if (code == 0)
+    if (code >= 0)
         *out = c->notice.handle;
     return enter_leave(s, code);
 }
@@ -281,6 +283,13 @@ int ut_option_get(ut_stack *s, ut_handle h, int option, int64_t *value)
     if (c != NULL)
         code = transfer_option_get(c, option, value);
     else if (listen_of(s, h) != NULL)
-        code = -UT_E_NOT_SUPPORTED;
+        code = listen_option_get(listen_of(s, h), option, value);
     return enter_leave(s, code);
+}
+
+void ut_fast_open_key_set(ut_stack *s, const uint8_t key[16], uint64_t now)
+{
+    enter_at(s, now);
+    fast_open_set_key(s, key);
+    enter_leave(s, 0);
 }

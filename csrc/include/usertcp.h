@@ -128,11 +128,14 @@ enum {
     UT_OPT_MTU_DISCOVER = 16, /* 0 not, 1 want, 2 do, 3 probe: as IP_MTU_DISCOVER of Linux */
     UT_OPT_CORK = 17,         /* 1: only full segments leave, until it is 0 again, or FIN; 2: and
                                  what was sent meanwhile asks for no PSH */
-    UT_OPT_ECN = 18 /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
+    UT_OPT_ECN =
+        18, /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
+    UT_OPT_FAST_OPEN =
+        19 /* of a listener: so many connections of RFC 7413 in SYN-RECEIVED; 0: off */
 };
 
 enum { UT_LISTEN_SHARE = 1 };
-enum { UT_CONNECT_ECN = 1, UT_CONNECT_NO_ECN = 2 };
+enum { UT_CONNECT_ECN = 1, UT_CONNECT_NO_ECN = 2, UT_CONNECT_FAST_OPEN = 16 };
 
 /* ---- stack ---------------------------------------------------------------------------------- */
 
@@ -169,7 +172,10 @@ int ut_pump_fd(ut_stack *s);
 /* ---- connections ---------------------------------------------------------------------------- */
 
 /* Sends SYN; UT_CONNECTED or UT_CLOSED follows. local may be all zero. flags: UT_CONNECT_ECN asks
- * for ECN, UT_CONNECT_NO_ECN does not; 0: as the stack does. */
+ * for ECN, UT_CONNECT_NO_ECN does not; neither: as the stack does. UT_CONNECT_FAST_OPEN: RFC 7413,
+ * which the peer may be given twice; asks for a cookie, or returns 1: there is one, UT_CONNECTED is
+ * told at once, and the SYN leaves with the first ut_send, or by the first ut_recv or ut_shutdown.
+ */
 int ut_connect(ut_stack *s, const ut_endpoint *local, const ut_endpoint *remote, unsigned flags,
                uint64_t now, ut_handle *out);
 /* flags: UT_LISTEN_SHARE or 0. -ADDRESS_IN_USE when a listener has exactly this local end, unless
@@ -202,6 +208,9 @@ int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 int ut_close(ut_stack *s, ut_handle h, uint64_t now);
 /* RST, and gives the handle up. */
 int ut_abort(ut_stack *s, ut_handle h, uint64_t now);
+/* The key of Fast Open's cookies (RFC 7413 4.1.2); until then it is random and changes daily.
+ * Cookies under the one before stay good. */
+void ut_fast_open_key_set(ut_stack *s, const uint8_t key[16], uint64_t now);
 /* The congestion controls there are, from 0, the default; NULL beyond the last. */
 const char *ut_congestion_name(int index);
 int ut_option_set(ut_stack *s, ut_handle h, int option, int64_t value, uint64_t now);

@@ -67,7 +67,9 @@ typedef struct {
     uint64_t ecn_reductions;       /* of cwnd, because of ECE */
     uint64_t ce_bytes_in;          /* payload that came marked, RFC 9768 */
     uint64_t ce_bytes_delivered;   /* of ours, as the peer's options say */
+    uint32_t syn_data;             /* RFC 7413: data came, or was taken, with the SYN */
     uint32_t half_open, accept_queue, backlog; /* listeners */
+    uint32_t fast_open, fast_open_pending;     /* of these, RFC 7413: how many may be, and are */
     uint32_t memory;                           /* bytes this connection holds in C now */
     char congestion_control[16];
     uint64_t pacing_rate;      /* bytes per second, 0 = not paced */

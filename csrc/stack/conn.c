@@ -5,6 +5,7 @@
 #include "stack/conn.h"
 
 #include "stack/egress.h"
+#include "stack/fastopen.h"
 #include "stack/path.h"
 #include "stack/timewait.h"
 #include "tcp/respond.h"
@@ -124,6 +125,10 @@ void conn_trace(ut_stack *s, struct conn *c, struct trace_cause cause)
     struct trace_subject of = {s->now,     c->notice.handle, &c->key,
                                c->tcb.iss, c->tcb.irs,       c->tcb.error};
     for (uint32_t i = 0; i < moves->count; i++) {
+        if (moves->item[i].from == TCP_SYN_RECEIVED && c->fast_open != 0)
+            fast_open_ended(s, c);
+        if (moves->item[i].from == TCP_SYN_SENT && c->tcb.fast_open.on)
+            fast_open_learn(s, c, moves->item[i].to, cause.is_received ? cause.seg : NULL);
         /* The half-open entry told LISTEN -> SYN-RECEIVED already. */
         if (moves->item[i].from == TCP_CLOSED && moves->item[i].to == TCP_SYN_RECEIVED)
             continue;

@@ -29,7 +29,7 @@ struct conn {
     bool is_waiting;      /* on the waiting list */
     bool may_be_heard;    /* in the demux */
     bool resets_on_close; /* UT_OPT_LINGER 0 */
-    uint32_t reserved;    /* pool.h: not the last word */
+    uint32_t fast_open;   /* index + 1 of whose pending ones it is among, RFC 7413; 0 = none */
 };
 
 #define CONN_TTL_DEFAULT 64 /* RFC 9293 3.9.2 (SHLD-23): configurable */

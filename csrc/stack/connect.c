@@ -2,6 +2,7 @@
  */
 #include "stack/connect.h"
 
+#include "stack/fastopen.h"
 #include "stack/isn.h"
 #include "stack/path.h"
 #include "stack/ports.h"
@@ -55,11 +56,14 @@ int connect_begin(ut_stack *s, const struct flow_key *name, unsigned flags, stru
                               stack_path_to(s, &c->key.remote)};
     tcb_init(&c->tcb, &s->env, &start);
     path_begin(s, c);
-    if (flags != 0)
-        c->tcb.ecn.asks = (flags == UT_CONNECT_ECN ? ecn_best(&s->env.params) : ECN_NONE) & 3;
+    if ((flags & (UT_CONNECT_ECN | UT_CONNECT_NO_ECN)) != 0)
+        c->tcb.ecn.asks =
+            ((flags & UT_CONNECT_ECN) != 0 ? ecn_best(&s->env.params) : ECN_NONE) & 3;
+    if ((flags & UT_CONNECT_FAST_OPEN) != 0)
+        fast_open_connect(s, c);
     c->has_user = true;
     tcp_open(&c->tcb, s->now);
     conn_after(s, c, (struct trace_cause){.call = "connect"});
     *out = c;
-    return 0;
+    return c->tcb.fast_open.waits;
 }

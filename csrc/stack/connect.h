@@ -6,7 +6,7 @@
 #include "stack/conn.h"
 
 /* `name` has remote and rport; local and lport may be unset. A connection in SYN-SENT with a user,
- * or a negated code. `flags`: of ut_connect. */
+ * or a negated code; 1 when the SYN waits for data. `flags`: of ut_connect. */
 int connect_begin(ut_stack *s, const struct flow_key *name, unsigned flags, struct conn **out);
 
 #endif

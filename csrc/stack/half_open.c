@@ -6,6 +6,7 @@
 #include "stack/half_open.h"
 
 #include "stack/egress.h"
+#include "stack/fastopen.h"
 #include "stack/isn.h"
 
 _Static_assert(sizeof(struct half_open) <= 96, "architecture.md: an entry costs at most 96 bytes");
@@ -30,7 +31,14 @@ static void half_open_trace(ut_stack *s, const struct half_open *h, enum tcp_sta
 static void half_open_answer(ut_stack *s, const struct half_open *h, const struct macaddr *station)
 {
     struct tcp_seg synack;
+    struct tcp_cookie cookie;
     half_synack(&h->half, s->now, &synack);
+    if (h->half.cookie_due) {
+        fast_open_make_cookie(s, &h->key, &cookie);
+        synack.opt.has_fast_open = true;
+        synack.opt.cookie_len = cookie.len;
+        synack.opt.cookie = cookie.bytes;
+    }
     egress_segment(s, &h->key, &synack, station);
 }
 
@@ -65,6 +73,14 @@ bool half_open_has_room(const ut_stack *s, const struct listener *l)
     return l->half_count < l->backlog && s->halves.in_use < s->config.max_half_open;
 }
 
+struct tcp_start half_open_start(ut_stack *s, const struct flow_key *key, const seq32 *isn_after)
+{
+    seq32 iss = isn_make(s, key);
+    if (isn_after != NULL && !seq_gt(iss, *isn_after))
+        iss = seq_add(*isn_after, ISN_GAP);
+    return (struct tcp_start){iss, isn_timestamp_offset(s, key), stack_path_to(s, &key->remote)};
+}
+
 bool half_open_begin(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after)
 {
     uint32_t index;
@@ -76,11 +92,7 @@ bool half_open_begin(ut_stack *s, struct rx *rx, struct listener *l, const seq32
     h->key = rx->key;
     h->key.owners = listen_index(l) << 8;
     h->timer = (struct deadline_node){.at = TIME_NEVER, .kind = DEADLINE_HALF};
-    seq32 iss = isn_make(s, &h->key);
-    if (isn_after != NULL && !seq_gt(iss, *isn_after))
-        iss = seq_add(*isn_after, ISN_GAP);
-    struct tcp_start start = {iss, isn_timestamp_offset(s, &h->key),
-                              stack_path_to(s, &h->key.remote)};
+    struct tcp_start start = half_open_start(s, &h->key, isn_after);
     half_init(&h->half, &s->env, &rx->seg, &start);
     demux_insert(&s->demux, &h->key, demux_ref(RECORD_HALF, index));
     s->last_flow.ref = 0;
@@ -153,6 +165,7 @@ void half_open_timeout(ut_stack *s, struct deadline_node *node)
     }
     h->key.owners++;
     half_retry(&h->half);
+    h->half.cookie_due = false; /* 7413-08 (SHOULD) */
     stack_count(s, COUNTER_synack_retransmits);
     half_open_answer(s, h, NULL);
     half_open_arm(s, h);

@@ -16,6 +16,8 @@ struct half_open {
 static inline uint32_t half_open_listener(const struct half_open *h) { return h->key.owners >> 8; }
 static inline bool half_open_is_live(const struct half_open *h) { return h->key.lport != 0; }
 
+/* What a passive open begins with. `isn_after`: of the connection before it, or NULL. */
+struct tcp_start half_open_start(ut_stack *s, const struct flow_key *key, const seq32 *isn_after);
 /* Another SYN may have an entry. */
 bool half_open_has_room(const ut_stack *s, const struct listener *l);
 /* An acceptable SYN: makes an entry and answers. False: no room. */

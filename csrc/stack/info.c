@@ -112,6 +112,7 @@ static void info_ecn(const struct tcb *t, ut_info *out)
         out->ce_bytes_in = r->in[ECN_CE];
         out->ce_bytes_delivered = r->out[ECN_CE];
     }
+    out->syn_data = t->fast_open.data_acked;
 }
 
 static void info_counts(const struct tcb *t, ut_info *out)
@@ -123,7 +124,7 @@ static void info_counts(const struct tcb *t, ut_info *out)
         out->rcv_out_of_order =
             (uint32_t)ranges_bytes_in(&t->trouble->runs, t->reasm.nxt, UINT64_MAX);
     uint64_t sent = t->sendq.una;
-    if (t->state >= TCP_ESTABLISHED && t->state != TCP_TIME_WAIT)
+    if ((t->state >= TCP_ESTABLISHED && t->state != TCP_TIME_WAIT) || tcb_is_early(t))
         sent += tcb_flight(t) - (t->fin_sent && !tcb_fin_acked(t));
     out->bytes_sent = sent;
     out->bytes_acked = t->sendq.una;
@@ -181,6 +182,8 @@ void info_listener(const ut_stack *s, const struct listener *l, ut_info *out)
     out->half_open = l->half_count;
     out->accept_queue = l->accept_count;
     out->backlog = l->backlog;
+    out->fast_open = l->fast_open_max;
+    out->fast_open_pending = l->fast_open_count;
     out->memory = sizeof *l;
 }
 

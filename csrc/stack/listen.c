@@ -7,6 +7,7 @@
 
 #include "stack/cookie.h"
 #include "stack/egress.h"
+#include "stack/fastopen.h"
 #include "stack/half_open.h"
 #include "stack/path.h"
 #include "stack/ports.h"
@@ -157,9 +158,22 @@ int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value)
             return -UT_E_INVALID;
         l->refuses_ecn = value == 0;
         return 0;
+    case UT_OPT_FAST_OPEN:
+        if (value < 0 || value > INT32_MAX)
+            return -UT_E_INVALID;
+        l->fast_open_max = (uint32_t)value;
+        return 0;
     default:
         return -UT_E_NOT_SUPPORTED;
     }
+}
+
+int listen_option_get(const struct listener *l, int option, int64_t *value)
+{
+    if (option != UT_OPT_FAST_OPEN)
+        return -UT_E_NOT_SUPPORTED;
+    *value = l->fast_open_max;
+    return 0;
 }
 
 void listen_shut(ut_stack *s, struct listener *l)
@@ -173,6 +187,7 @@ void listen_shut(ut_stack *s, struct listener *l)
         else
             conn_abort(s, c, UT_E_ABORTED, "close of its listener");
     }
+    fast_open_forget_listener(s, l);
     uint32_t index = listen_index(l), *at = listen_bucket(s, l->key.lport);
     while (*at != index)
         at = &((struct listener *)pool_at(&s->listeners, *at))->bucket_next;
@@ -193,6 +208,11 @@ static void listen_syn(ut_stack *s, struct rx *rx, struct listener *l, const seq
         cookie_send(s, rx);
         return;
     }
+    /* 7413-01 (MUST): unless the application asked for it the option means nothing; nor while SYN
+     * cookies are at work, RFC 7413 5.1. */
+    rx->seg.opt.has_fast_open &= fast_open_is_served(s, l) && half_open_has_room(s, l);
+    if (rx->seg.opt.has_fast_open && fast_open_begin(s, rx, l, isn_after))
+        return;
     if (half_open_begin(s, rx, l, isn_after))
         return;
     /* RFC 4987 3.6: under pressure the peer keeps the state. */
@@ -238,31 +258,39 @@ void listen_arrive(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *
         listen_syn(s, rx, l, isn_after);
 }
 
-bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct promotion *p)
+struct conn *listen_admit(ut_stack *s, struct rx *rx, struct listener *l,
+                          const struct tcp_half *half, uint32_t instead)
 {
-    const struct tcp_half *half = p->half;
     if (l->accept_count >= l->backlog) {
         /* The peer thinks it is connected; it will send again, and so will we. */
         stack_count(s, COUNTER_accept_overflows);
         stack_drop(s, DROP_tcp_accept_full);
-        return false;
+        return NULL;
     }
     struct conn *c;
-    if (conn_new(s, &rx->key, p->instead, &c) != 0) {
+    if (conn_new(s, &rx->key, instead, &c) != 0) {
         stack_drop(s, DROP_tcp_table_full);
-        return false;
+        return NULL;
     }
     stack_count(s, COUNTER_passive_opens);
     tcb_init(&c->tcb, &s->env, &(struct tcp_start){half->iss, half->ts_offset, half->path});
     path_begin(s, c);
     if (l->congestion != NULL)
         tcp_set_congestion(&c->tcb, l->congestion);
-    tcp_open_from_half(&c->tcb, half, s->now);
-    c->tcb.rtt.timed_since = p->synack_at; /* RFC 6298 3: the SYN,ACK was timed too */
     c->listener = listen_index(l) + 1;
     list_append(&l->accept_queue, &c->notice.node);
     l->accept_count++;
     resolve_learn(s, rx);
+    return c;
+}
+
+bool listen_promote(ut_stack *s, struct rx *rx, struct listener *l, const struct promotion *p)
+{
+    struct conn *c = listen_admit(s, rx, l, p->half, p->instead);
+    if (c == NULL)
+        return false;
+    tcp_open_from_half(&c->tcb, p->half, s->now);
+    c->tcb.rtt.timed_since = p->synack_at; /* RFC 6298 3: the SYN,ACK was timed too */
     struct tcp_verdict v = tcp_arrive(&c->tcb, &rx->seg, s->now);
     if (v.reset)
         egress_reset(s, rx);

@@ -6,7 +6,8 @@
  *   1. accept_count connections are on the accept queue; they have no user
  *   2. half_count half-open entries name this listener
  *   3. both are bounded by the backlog
- *   4. no two have the same local end, unless both share it
+ *   4. fast_open_count connections in SYN-RECEIVED have their `fast_open` from here
+ *   5. no two have the same local end, unless both share it
  */
 #ifndef UT_STACK_LISTEN_H
 #define UT_STACK_LISTEN_H
@@ -23,6 +24,10 @@ struct listener {
     const struct cc_ops *congestion; /* of what it accepts; NULL: the stack's */
     bool shares;                     /* its local end, with others that do */
     bool refuses_ecn;                /* whatever a SYN asks for */
+    /* fastopen.h; 0: off */
+    uint32_t fast_open_max, fast_open_count;
+    uint32_t resets_now, resets_before; /* of this minute and the one before */
+    ns_t resets_since;
 };
 
 #define LISTENER_BIT UINT32_C(0x80000000) /* in a handle's low half */
@@ -48,12 +53,17 @@ bool listen_is_taken(const ut_stack *s, const struct ipaddr *ip, uint16_t port, 
 
 int listen_open(ut_stack *s, const struct flow_key *local, uint32_t backlog, bool shares,
                 struct listener **out);
-/* UT_OPT_CONGESTION, UT_OPT_ECN; any other: -NOT_SUPPORTED. */
+/* UT_OPT_CONGESTION, UT_OPT_ECN, UT_OPT_FAST_OPEN; any other: -NOT_SUPPORTED. */
 int listen_option_set(ut_stack *s, ut_handle h, int option, int64_t value);
+int listen_option_get(const struct listener *l, int option, int64_t *value);
 /* Resets what waits in its queues and forgets it. */
 void listen_shut(ut_stack *s, struct listener *l);
 /* A segment for its port that belongs to no record. `isn_after`: from TIME-WAIT, or NULL. */
 void listen_arrive(ut_stack *s, struct rx *rx, struct listener *l, const seq32 *isn_after);
+/* A connection of its, on the accept queue, still CLOSED, in place of the record `instead` (0: of
+ * none). NULL, and counted, when accept queue or table are full. */
+struct conn *listen_admit(ut_stack *s, struct rx *rx, struct listener *l,
+                          const struct tcp_half *half, uint32_t instead);
 /* A handshake that is complete. */
 struct promotion {
     const struct tcp_half *half;

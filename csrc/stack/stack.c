@@ -4,6 +4,7 @@
 
 #include "base/errors.h"
 #include "stack/egress.h"
+#include "stack/fastopen.h"
 #include "stack/half_open.h"
 #include "stack/isn.h"
 #include "stack/path.h"
@@ -118,6 +119,7 @@ static void stack_init_tables(ut_stack *s)
     pool_init(&s->halves, a, sizeof(struct half_open), HALF_SLAB, c->max_half_open);
     pool_init(&s->time_waits, a, sizeof(struct time_wait), TIME_WAIT_SLAB, c->max_time_wait);
     listen_init(s);
+    fast_open_init(s);
     timewait_init(s);
     demux_init(&s->demux, a, rand_key(&s->rand, "demux"));
     s->demux.pool[RECORD_CONN] = &s->conns;
@@ -193,6 +195,7 @@ void stack_free(ut_stack *s)
     deadline_heap_fini(&s->heap);
     demux_fini(&s->demux);
     pool_fini(&s->listeners);
+    fast_open_fini(s);
     frag_fini(&s->fragments);
     pmtu_fini(&s->paths.known);
     pool_fini(&s->time_waits);

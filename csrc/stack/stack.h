@@ -74,6 +74,18 @@ struct paths {
     bool has_news;
 };
 
+/* fastopen.h */
+#define FAST_OPEN_PATHS 1024u
+#define FAST_OPEN_BUCKETS 256u
+struct fast_open {
+    struct siphash_key key, former; /* of our cookies */
+    ns_t key_until;                 /* 0: there is none yet; TIME_NEVER: it was given */
+    struct pool paths;              /* of struct fast_open_path: servers */
+    struct siphash_key hash;
+    uint32_t victim; /* where the search for one to evict goes on */
+    uint32_t bucket[FAST_OPEN_BUCKETS];
+};
+
 struct ut_stack {
     pthread_mutex_t lock;
     ut_shared shared;
@@ -104,6 +116,7 @@ struct ut_stack {
     struct frag fragments;
     struct deadline_node fragments_timer;
     struct paths paths;
+    struct fast_open fast_open;
     struct icmp_rate echo_rate;
     uint8_t *scratch; /* mtu bytes, for echo replies */
 

@@ -21,7 +21,7 @@ static struct tcp_verdict ack_in_syn_received(struct tcb *t, const struct arriva
 {
     const struct tcp_params *p = &t->env->params;
     const struct tcp_seg *seg = a->seg;
-    if (!(seq_gt(seg->ack, t->snd_una) && seq_leq(seg->ack, t->snd_nxt)))
+    if (!(seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt)))
         return verdict_drop_reset(DROP_tcp_bad_handshake_ack); /* EV-11 */
     t->snd_una = seq_add(t->iss, 1);
     t->snd_wnd = (uint32_t)seg->wnd << (seg->flags & TCP_SYN ? 0 : t->snd_wscale);
@@ -35,6 +35,8 @@ static struct tcp_verdict ack_in_syn_received(struct tcb *t, const struct arriva
     t->rtt.timed_since = TIME_NEVER;
     t->rtt.backoff = 0;
     timers_stop_rexmt(t);
+    if (t->fast_open.on)
+        fast_open_opened(t, seg);
     t->events |= TCP_EV_CONNECTED | TCP_EV_WRITABLE;
     tcp_set_state(t, TCP_ESTABLISHED);
     if (t->fin_queued) /* CLOSE came before (RFC 9293 3.10.4, SYN-RECEIVED) */
@@ -247,10 +249,12 @@ static bool is_duplicate(const struct tcb *t, const struct arrival *a, bool wind
     /* RFC 5681 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) same ACK, (e) same
      * window. */
     return tcb_flight(t) > 0 && a->seg->len == 0 && !(a->seg->flags & (TCP_SYN | TCP_FIN)) &&
-           seq_eq(a->seg->ack, t->snd_una) && !window_changed && t->rexmt_kind != REXMT_PERSIST;
+           seq_eq(a->seg->ack, t->snd_una) && !window_changed && t->rexmt_kind != REXMT_PERSIST &&
+           t->rexmt_kind != REXMT_NONE;
 }
 
-/* The same ACK again, with or without news of what arrived beyond it. */
+/* The same ACK again, with or without news of what arrived beyond it. Or the handshake's, to a
+ * server that sent before (RFC 7413): no timer runs for that yet. */
 static void ack_again(struct tcb *t, const struct arrival *a, bool window_changed)
 {
     struct tcp_news news = {.seg = a->seg, .now = a->now, .una = tcb_una_offset(t)};
@@ -269,6 +273,8 @@ static void ack_again(struct tcb *t, const struct arrival *a, bool window_change
         recovery_on_ack(t, &news);
         timers_choose_rexmt(t, a->now);
     }
+    if (t->rexmt_kind == REXMT_NONE && tcb_flight(t) > 0)
+        timers_start_rexmt(t, a->now);
 }
 
 /* What the acknowledgment of our FIN leads to. */

@@ -157,7 +157,8 @@ static struct tcp_verdict arrive_rst(struct tcb *t, const struct arrival *a)
     }
     switch (t->state) {
     case TCP_SYN_RECEIVED:
-        return close_with(t, UT_E_REFUSED); /* MUST-11: only active opens get here with a user */
+        /* MUST-11: a passive open that gets here has a user already, RFC 7413. */
+        return close_with(t, t->passive ? UT_E_RESET : UT_E_REFUSED);
     case TCP_CLOSING:
     case TCP_LAST_ACK:
         return close_with(t, 0); /* both sides had closed: nothing is lost */
@@ -178,9 +179,15 @@ static struct tcp_verdict arrive_syn(struct tcb *t, struct arrival *a)
  * SYN, one left of the window, and completes the handshake. */
 static bool completes_simultaneous_open(const struct tcb *t, const struct tcp_seg *seg)
 {
-    return t->state == TCP_SYN_RECEIVED && !t->passive &&
-           (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
-           seq_eq(seg->seq, t->irs) && seq_eq(seg->ack, t->snd_nxt);
+    return !t->passive && (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK) &&
+           seq_eq(seg->seq, t->irs) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt);
+}
+
+/* RFC 7413: the SYN again, so our answer was lost; with or without its data. */
+static bool repeats_syn(const struct tcb *t, const struct tcp_seg *seg)
+{
+    return t->passive && (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+           seq_eq(seg->seq, t->irs);
 }
 
 /* RFC 7323 4.3 (3): a segment that reaches back to the last ACK carries the timestamp to echo. */
@@ -219,16 +226,32 @@ static bool fin_is_the_end(const struct tcb *t, seq32 fin)
     return seq_geq(fin, seq_add(t->irs, (uint32_t)(held + 1)));
 }
 
+/* 9768-11 (MUST) */
+static struct tcp_verdict ecn_mixed(struct tcb *t)
+{
+    struct tcp_verdict v = close_with(t, UT_E_RESET);
+    v.reason = DROP_tcp_ecn_mixed;
+    v.reset = true;
+    return v;
+}
+
+static struct tcp_verdict syn_again(struct tcb *t, const struct tcp_seg *syn)
+{
+    if (!ecn_learn_again(t, syn))
+        return ecn_mixed(t);
+    t->syn_queued = true;
+    return verdict_drop(DROP_tcp_syn_again);
+}
+
 static struct tcp_verdict arrive_walk(struct tcb *t, struct arrival *a)
 {
     struct tcp_verdict v;
-    if (completes_simultaneous_open(t, a->seg)) {
-        if (!ecn_learn_crossing(t, a->seg)) {
-            v = close_with(t, UT_E_RESET);
-            v.reason = DROP_tcp_ecn_mixed;
-            v.reset = true;
-            return v;
-        }
+    bool opening = UT_UNLIKELY(t->state == TCP_SYN_RECEIVED);
+    if (opening && repeats_syn(t, a->seg))
+        return syn_again(t, a->seg);
+    if (opening && completes_simultaneous_open(t, a->seg)) {
+        if (!ecn_learn_crossing(t, a->seg))
+            return ecn_mixed(t);
         a->seq = t->rcv_nxt;
         v = verdict_continue();
     } else {

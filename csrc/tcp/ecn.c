@@ -76,6 +76,7 @@ void ecn_begin_from_half(struct tcb *t, const struct tcp_half *half)
         return;
     accecn_begin(t, !half->barred);
     t->ecn.opening = true;
+    t->ecn.syn_ecn = half->syn_ecn & 3u; /* with Fast Open the SYN,ACK is still to leave */
     accecn_options_begin(t, false);
     if (half->no_option)
         accecn_option_give_up(t); /* 9768-26 */
@@ -113,6 +114,28 @@ void ecn_learn(struct tcb *t, const struct tcp_seg *seg)
         begin(t, !t->ecn.fell_back);
     else if (t->ecn.asks == ECN_ACCURATE && flags != 0 && flags != TCP_FLAGS_ECN)
         accecn_learn(t, seg);
+}
+
+bool ecn_learn_again(struct tcb *t, const struct tcp_seg *syn)
+{
+    uint16_t flags = syn->flags & TCP_FLAGS_ECN;
+    if (!t->ecn.on)
+        return true;
+    if (!ecn_knows_accurate(t->env->params.ecn)) {
+        if (setup_flags(syn) != SETUP_SYN)
+            t->ecn.on = t->ecn.ect = false; /* who does not ask any more is believed, as in half.c */
+        return true;
+    }
+    if (flags != 0 && t->ecn.accurate == (flags == SETUP_SYN))
+        return false; /* 9768-11 (MUST) */
+    if (flags == 0) {
+        t->ecn.ect = false; /* 9768-12 (MUST) */
+        t->ecn.barred = true;
+    }
+    t->ecn.syn_ecn = syn->ip_ecn & 3u; /* RFC 9768 3.1.5 (MUST): of the latest */
+    if (t->ecn.accurate)
+        accecn_option_give_up(t);
+    return true;
 }
 
 bool ecn_learn_crossing(struct tcb *t, const struct tcp_seg *seg)

@@ -43,7 +43,7 @@ struct tcp_ecn {
     bool deaf : 1;             /* the peer's counter means nothing */
     bool last_was_ce : 1;      /* the packet before came marked */
     bool ace_seen : 1;         /* a counter has come */
-    uint8_t syn_ecn : 2;       /* simultaneous open: the codepoint of the peer's SYN */
+    uint8_t syn_ecn : 2;       /* SYN-RECEIVED: the codepoint of the peer's SYN */
     uint8_t segs_mark : 5;     /* low bits of segs_out when the last mark came */
     uint8_t marks_waiting : 3; /* that came since */
     uint8_t acked_avg;         /* segments an ACK is for, on average, in eighths */
@@ -77,6 +77,8 @@ enum ecn_mode ecn_accept(const struct tcp_params *p, const struct tcp_seg *syn);
 uint16_t ecn_syn_flags(struct tcb *t, bool with_ack);
 /* A SYN or SYN,ACK has come in SYN-SENT. */
 void ecn_learn(struct tcb *t, const struct tcp_seg *seg);
+/* The SYN once more, to which a SYN,ACK has left. False: it speaks of another mode. */
+bool ecn_learn_again(struct tcb *t, const struct tcp_seg *syn);
 /* The SYN,ACK that ends a simultaneous open. False: the peer speaks of two modes at once. */
 bool ecn_learn_crossing(struct tcb *t, const struct tcp_seg *seg);
 /* Both sides have agreed, as the half-open entry says. */

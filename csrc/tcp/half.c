@@ -32,6 +32,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .ecn = ecn_accept(p, syn) & 3u,
         .syn_ecn = syn->ip_ecn & 3u,
         .knows_accurate = ecn_knows_accurate(p->ecn),
+        .cookie_due = o->has_fast_open,
     };
     h->ts_recent = h->ts_ok ? o->ts_val : 0;
     if (h->wscale_ok) {
@@ -107,6 +108,7 @@ struct tcp_verdict half_arrive(struct tcp_half *h, const struct tcp_seg *seg)
     if ((seg->flags & TCP_SYN) && seq_eq(seg->seq, h->irs) && !(seg->flags & TCP_ACK) && !rst) {
         if (!accecn_syn_again(h, seg))
             return (struct tcp_verdict){VERDICT_CLOSED, DROP_tcp_ecn_mixed, true};
+        h->cookie_due &= seg->opt.has_fast_open;
         return (struct tcp_verdict){VERDICT_ACK, DROP_tcp_syn_again, false}; /* the SYN again */
     }
     if (h->ts_ok && !rst && !seg->opt.has_ts)

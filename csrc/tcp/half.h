@@ -26,6 +26,7 @@ struct tcp_half {
     bool barred : 1;         /* a SYN or SYN,ACK had none of the flags: no ECT */
     bool is_plain : 1;       /* the SYN,ACK has none of the flags now */
     bool no_option : 1;      /* it was sent again: options may not pass */
+    bool cookie_due : 1;     /* of Fast Open, with the SYN,ACK */
 };
 
 /* From an acceptable SYN; offers the stack's receive buffer. */

@@ -19,7 +19,11 @@
 #include "tcp/tlp.h"
 #include "tcp/window.h"
 
-static bool fin_is_due(const struct tcb *t) { return t->fin_queued && !t->fin_sent; }
+/* Not before ESTABLISHED: tcp_shutdown. */
+static bool fin_is_due(const struct tcb *t)
+{
+    return t->fin_queued && !t->fin_sent && t->state >= TCP_ESTABLISHED;
+}
 
 /* RFC 9293 3.7.1 (MUST-16): what the options of the next segment leave of it. */
 static uint32_t mss_now(const struct tcb *t) { return t->snd_mss - options_next_length(t); }
@@ -66,12 +70,6 @@ static void carry(struct tcb *t, uint64_t lo, uint32_t len, struct tcp_out *out)
 static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
 {
     bool with_ack = t->state == TCP_SYN_RECEIVED;
-    if (!t->syn_queued) {
-        if (!t->ack_now || !with_ack)
-            return false;
-        fill(t, now, t->snd_nxt, 0, out);
-        return true;
-    }
     *out = (struct tcp_out){.mss = t->snd_mss};
     out->seg.flags = (with_ack ? TCP_SYN | TCP_ACK : TCP_SYN) | ecn_syn_flags(t, with_ack);
     out->seg.seq = t->iss;
@@ -79,7 +77,11 @@ static bool output_syn(struct tcb *t, ns_t now, struct tcp_out *out)
         out->seg.ack = t->rcv_nxt;
     out->seg.wnd = window_offer(t, true);
     options_for_syn(t, with_ack, now, &out->seg.opt);
-    t->snd_nxt = seq_add(t->iss, 1);
+    if (t->fast_open.on)
+        fast_open_fill_syn(t, out);
+    t->snd_nxt = seq_max(t->snd_nxt, seq_add(t->iss, 1 + out->seg.len));
+    t->last_ack_sent = t->rcv_nxt;
+    t->delack_deadline = TIME_NEVER;
     t->syn_queued = t->ack_now = false;
     if (t->syn_tries < UINT8_MAX)
         t->syn_tries++;
@@ -152,7 +154,7 @@ static uint32_t unsent(const struct tcb *t)
 uint32_t tcp_output_unsent(const struct tcb *t)
 {
     /* Before, snd_nxt counts a SYN that is not acknowledged. */
-    return t->state < TCP_ESTABLISHED ? sendq_held(&t->sendq) : unsent(t);
+    return t->state < TCP_ESTABLISHED && !tcb_is_early(t) ? sendq_held(&t->sendq) : unsent(t);
 }
 
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
@@ -342,12 +344,25 @@ static bool output_data(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out 
     return output_again(t, now, limit, out) || output_new(t, now, limit, out);
 }
 
+static bool output_opening(struct tcb *t, ns_t now, struct tcp_out *out)
+{
+    if (t->fast_open.waits && sendq_held(&t->sendq) > 0)
+        fast_open_release(t);
+    if (t->syn_queued)
+        return output_syn(t, now, out);
+    if (t->state == TCP_SYN_SENT || !t->ack_now)
+        return false;
+    fill(t, now, t->snd_nxt, 0, out);
+    return true;
+}
+
 bool tcp_output_next(struct tcb *t, ns_t now, uint32_t limit, struct tcp_out *out)
 {
-    if (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECEIVED)
-        return output_syn(t, now, out);
     if (t->state == TCP_CLOSED || t->state == TCP_LISTEN)
         return false;
+    /* RFC 7413 4.2.2: a server that took the SYN's data may answer before the handshake is over. */
+    if (UT_UNLIKELY(t->state < TCP_ESTABLISHED) && (t->syn_queued || !tcb_is_early(t)))
+        return output_opening(t, now, out);
     if (t->state != TCP_TIME_WAIT) {
         if (output_data(t, now, limit, out))
             return true;
@@ -371,7 +386,9 @@ bool tcp_output_is_due(const struct tcb *t)
     if (t->ack_now || t->syn_queued || t->probe_now || t->keepalive_now || t->rexmt_now ||
         t->rack.tlp_now || fin_is_due(t))
         return true;
-    if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
+    if (t->state < TCP_ESTABLISHED)
+        return t->fast_open.on && sendq_held(&t->sendq) > 0;
+    if (t->state == TCP_TIME_WAIT)
         return false;
     return t->recovery_mode != RECOVERY_NONE || unsent(t) > 0;
 }

@@ -24,7 +24,7 @@ static void note_irs(struct tcb *t, const struct tcp_seg *seg, ns_t now)
 
 /* RFC 5681 3.1, RFC 6928 2 (MUST): a SYN lost more than once leaves one segment; RFC 6298 5.7: the
  * measured or default RTO is not trusted then. */
-static void syn_acked(struct tcb *t, ns_t now)
+static void syn_acked(struct tcb *t, const struct tcp_seg *seg, ns_t now)
 {
     const struct tcp_params *p = &t->env->params;
     if (t->rtt.timed_since != TIME_NEVER)
@@ -37,6 +37,8 @@ static void syn_acked(struct tcb *t, ns_t now)
         cc_lost_syns(&t->cc, t->snd_mss);
     timers_stop_rexmt(t);
     t->syn_queued = false;
+    if (t->fast_open.on)
+        fast_open_opened(t, seg);
 }
 
 struct tcp_verdict arrive_syn_sent(struct tcb *t, const struct tcp_seg *seg, ns_t now)
@@ -63,10 +65,12 @@ struct tcp_verdict arrive_syn_sent(struct tcb *t, const struct tcp_seg *seg, ns_
         return verdict_continue();
     }
     t->snd_una = seg->ack;
-    syn_acked(t, now);
+    syn_acked(t, seg, now);
     t->ack_now = true;
     t->events |= TCP_EV_CONNECTED | TCP_EV_WRITABLE;
     tcp_set_state(t, TCP_ESTABLISHED);
+    if (t->fin_queued) /* CLOSE came before: fast_open_outlives_close */
+        tcp_set_state(t, TCP_FIN_WAIT_1);
     struct arrival a = {seg, seq_add(seg->seq, 1), seg->data, seg->len, false, false, now};
     if (a.len > t->rcv_wnd)
         a.len = t->rcv_wnd;

@@ -23,6 +23,7 @@
 #include "tcp/cc.h"
 #include "tcp/ecn.h"
 #include "tcp/env.h"
+#include "tcp/fastopen.h"
 #include "tcp/keepalive.h"
 #include "tcp/mtu.h"
 #include "tcp/reasm.h"
@@ -135,6 +136,7 @@ struct tcb {
     uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
     uint16_t ack_flags; /* of every segment: ACK, and ECE while a mark is told, or ACE */
+    struct tcp_fast_open fast_open;
 
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;
@@ -149,8 +151,12 @@ struct tcb {
     ns_t ts_recent_at;
     seq32 dsack_lo, dsack_hi; /* RFC 2883: came twice; valid with dsack_due */
 
-    /* recovery.h; stream offsets */
-    uint64_t recovery_point, high_rxt, lost_below;
+    union {
+        struct { /* recovery.h; stream offsets */
+            uint64_t recovery_point, high_rxt, lost_below;
+        };
+        struct tcp_cookie cookie; /* fastopen.h, until ESTABLISHED */
+    };
     uint32_t reno_sacked;   /* without SACK: bytes that duplicate ACKs say have left */
     uint32_t flight_before; /* FlightSize before the ACKs of the instant flight_before_at */
     ns_t flight_before_at;
@@ -205,6 +211,11 @@ static inline seq32 tcb_snd_seq(const struct tcb *t, uint64_t offset)
 }
 /* Bytes (sequence space) sent and not cumulatively acknowledged. */
 static inline uint32_t tcb_flight(const struct tcb *t) { return seq_len(t->snd_nxt, t->snd_una); }
+/* RFC 7413: in SYN-RECEIVED, and its user has it all the same. */
+static inline bool tcb_is_early(const struct tcb *t)
+{
+    return t->state == TCP_SYN_RECEIVED && t->passive && t->fast_open.on;
+}
 static inline bool tcb_fin_acked(const struct tcb *t)
 {
     return t->fin_sent && seq_gt(t->snd_una, t->fin_seq);

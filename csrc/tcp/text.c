@@ -69,7 +69,8 @@ static void owe_ack(struct tcb *t, const struct arrival *a, bool at_once)
 
 struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
 {
-    if (t->state != TCP_ESTABLISHED && t->state != TCP_FIN_WAIT_1 && t->state != TCP_FIN_WAIT_2)
+    if (t->state != TCP_ESTABLISHED && t->state != TCP_FIN_WAIT_1 && t->state != TCP_FIN_WAIT_2 &&
+        t->state != TCP_SYN_RECEIVED)            /* a SYN's text: fast_open_accept */
         return verdict_drop(DROP_tcp_after_fin); /* the peer has sent FIN: there is no more text */
     if (t->user_gone) {
         /* RFC 9293 3.6.1: nobody will read it; the peer is told by RST. */

@@ -44,6 +44,10 @@ static bool rexmt_timeout(struct tcb *t, ns_t now)
         timers_restart_rexmt(t, now); /* 8985-16 (MUST), also when no probe leaves */
         return false;
     }
+    if (tcb_is_early(t) && t->syn_tries > t->env->params.synack_retries) {
+        close_with(t, UT_E_TIMED_OUT); /* as half-open entries end */
+        return true;
+    }
     t->rtt.timed_since = TIME_NEVER;
     if (t->state >= TCP_ESTABLISHED && mtu_on_rto(t)) {
         timers_restart_rexmt(t, now); /* no back-off: the segment was too large, not lost */
@@ -72,6 +76,7 @@ bool tcp_timeout(struct tcb *t, ns_t now)
     if (t->delack_deadline <= now) {
         t->delack_deadline = TIME_NEVER;
         t->ack_now = true;
+        fast_open_release(t);
     }
     if (t->pace_deadline <= now)
         t->pace_deadline = TIME_NEVER; /* output follows */

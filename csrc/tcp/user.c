@@ -15,7 +15,7 @@
 void tcp_open(struct tcb *t, ns_t now)
 {
     (void)now; /* timers start when the SYN leaves */
-    t->syn_queued = true;
+    t->syn_queued = !t->fast_open.waits;
     tcp_set_state(t, TCP_SYN_SENT);
 }
 
@@ -117,6 +117,8 @@ int64_t tcp_receive(struct tcb *t, void *to, uint32_t max, ns_t now)
         return -t->error; /* MUST-12: FIN and RST are told apart */
     if (t->fin_received || t->state == TCP_CLOSED)
         return -UT_E_END_OF_STREAM;
+    if (max > 0)
+        fast_open_release(t); /* who waits for the peer to begin */
     return -UT_E_WOULD_BLOCK;
 }
 
@@ -146,8 +148,12 @@ int tcp_shutdown(struct tcb *t, ns_t now)
         return 0;
     switch (t->state) {
     case TCP_SYN_SENT:
-        close_with(t, UT_E_ABORTED);
-        return 0;
+        if (!fast_open_outlives_close(t)) {
+            close_with(t, UT_E_ABORTED);
+            return 0;
+        }
+        fast_open_release(t);
+        break;
     case TCP_ESTABLISHED:
         tcp_set_state(t, TCP_FIN_WAIT_1);
         break;
@@ -165,7 +171,7 @@ int tcp_shutdown(struct tcb *t, ns_t now)
 
 bool tcp_close_must_reset(const struct tcb *t)
 {
-    if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
+    if ((t->state < TCP_ESTABLISHED && !tcb_is_early(t)) || t->state == TCP_TIME_WAIT)
         return false;
     /* RFC 9293 3.6.1 (SHLD-3): what the user will never read must not look delivered. What lies
      * beyond a gap does not: nobody acknowledged it, and a reset would cost data of our own. */

@@ -42,7 +42,8 @@ uint16_t window_offer(struct tcb *t, bool syn)
         wnd = reasm_window(&t->reasm);
     if (syn) {
         /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. RFC 9293 3.8.6 (SHLD-14): sent
-         * again it offers no less, whatever limit its user has set since. */
+         * again it offers no less, whatever limit its user has set since; with Fast Open more may
+         * have been offered since the first SYN,ACK. */
         wnd = u32_min(u32_max(reasm_window(&t->reasm), t->rcv_wnd), 65535);
         t->rcv_adv = seq_max(t->rcv_adv, seq_add(t->rcv_nxt, wnd));
         t->rcv_wnd = seq_len(t->rcv_adv, t->rcv_nxt);

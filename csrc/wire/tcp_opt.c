@@ -19,6 +19,7 @@
 #define TCP_OPT_TS 8
 #define TCP_OPT_ACCECN_0 172
 #define TCP_OPT_ACCECN_1 174
+#define TCP_OPT_FAST_OPEN 34
 #define TCP_OPT_NOP_NOP_TS 0x0101080au /* kind 8, length 10 */
 #define TCP_OPT_TS_BLOCK_LEN 12u
 #define TCP_OPT_SACK_BLOCK_LEN 8u
@@ -54,6 +55,16 @@ static void tcp_opt_read_accecn(uint8_t kind, const uint8_t *p, size_t len, stru
         out->accecn_field[i] = (uint32_t)p[0] << 16 | get_be16(p + 1);
 }
 
+/* RFC 7413 4.1.1 (MUST): with a length it cannot have it is ignored. */
+static void tcp_opt_read_fast_open(const uint8_t *p, size_t len, struct tcp_opts *out)
+{
+    if (len != 0 && (len < TCP_COOKIE_MIN || len > TCP_COOKIE_MAX || len % 2 != 0))
+        return;
+    out->has_fast_open = true;
+    out->cookie_len = (uint8_t)len;
+    out->cookie = p;
+}
+
 /* One option of a kind that has a length: `p[0..len)` is what follows kind and length. False when
  * a kind we know has a length it cannot have. */
 static bool tcp_opt_read(uint8_t kind, const uint8_t *p, size_t len, struct tcp_opts *out)
@@ -87,6 +98,9 @@ static bool tcp_opt_read(uint8_t kind, const uint8_t *p, size_t len, struct tcp_
     case TCP_OPT_ACCECN_1:
         tcp_opt_read_accecn(kind, p, len, out);
         return true;
+    case TCP_OPT_FAST_OPEN:
+        tcp_opt_read_fast_open(p, len, out);
+        return true;
     default:
         return true; /* RFC 9293 3.1 (MUST-6): a kind not implemented is passed over */
     }
@@ -117,11 +131,16 @@ enum drop_reason tcp_opt_parse(const uint8_t *p, size_t len, struct tcp_opts *ou
     return DROP_none;
 }
 
+static size_t tcp_opt_fast_open_length(const struct tcp_opts *o)
+{
+    return o->has_fast_open ? (2u + o->cookie_len + 3u) & ~(size_t)3 : 0;
+}
+
 static size_t tcp_opt_length_without_sack(const struct tcp_opts *o)
 {
     size_t len = 0;
     if (o->has_mss)
-        len += 4;
+        len += 4 + tcp_opt_fast_open_length(o);
     if (o->has_ts)
         len += TCP_OPT_TS_BLOCK_LEN; /* SACK-permitted takes the place of its two NOPs */
     else if (o->sack_permitted)
@@ -151,9 +170,10 @@ uint32_t tcp_opt_length_beside(const struct tcp_opts *o, uint32_t sack_most)
 /* How many SACK blocks there is room for after the rest. */
 static size_t tcp_opt_sack_fitting(const struct tcp_opts *o, size_t used)
 {
-    if (o->sack_count == 0 || used + 4 > TCP_OPT_MAX_LEN)
+    if (o->sack_count == 0)
         return 0;
-    size_t room = (TCP_OPT_MAX_LEN - used - 4) / TCP_OPT_SACK_BLOCK_LEN;
+    size_t left = used + 4 <= TCP_OPT_MAX_LEN ? TCP_OPT_MAX_LEN - used - 4 : 0;
+    size_t room = left / TCP_OPT_SACK_BLOCK_LEN;
     room = room < TCP_OPT_MAX_SACK ? room : TCP_OPT_MAX_SACK;
     return o->sack_count < room ? o->sack_count : room;
 }
@@ -205,6 +225,18 @@ static uint8_t *tcp_opt_put_accecn(uint8_t *to, const struct tcp_opts *o, size_t
     return to + len;
 }
 
+/* The one option that is padded behind, the last of its segment, as Linux has it. */
+static uint8_t *tcp_opt_put_fast_open(uint8_t *to, const struct tcp_opts *o)
+{
+    size_t len = tcp_opt_fast_open_length(o);
+    memset(to, TCP_OPT_NOP, len);
+    to[0] = TCP_OPT_FAST_OPEN;
+    to[1] = (uint8_t)(2 + o->cookie_len);
+    if (o->cookie_len != 0)
+        memcpy(to + 2, o->cookie, o->cookie_len);
+    return to + len;
+}
+
 size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
 {
     uint8_t *start = to;
@@ -222,13 +254,17 @@ size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o)
         put_be32(to, 0x01030300u | o->wscale);
         to += 4;
     }
-    if (UT_LIKELY((o->sack_count | o->accecn) == 0))
+    bool is_fast = o->has_mss && o->has_fast_open;
+    if (UT_LIKELY((o->sack_count | o->accecn | is_fast) == 0))
         return (size_t)(to - start);
-    size_t accecn = tcp_opt_accecn_fitting(o, (size_t)(to - start));
+    size_t fast = is_fast ? tcp_opt_fast_open_length(o) : 0;
+    size_t accecn = tcp_opt_accecn_fitting(o, (size_t)(to - start) + fast);
     if (accecn != 0)
         to = tcp_opt_put_accecn(to, o, accecn);
-    size_t blocks = tcp_opt_sack_fitting(o, (size_t)(to - start));
+    size_t blocks = tcp_opt_sack_fitting(o, (size_t)(to - start) + fast);
     if (blocks != 0)
         to = tcp_opt_put_sack(to, o, blocks);
+    if (is_fast)
+        to = tcp_opt_put_fast_open(to, o);
     return (size_t)(to - start);
 }

@@ -1,8 +1,8 @@
 /* tcp_opt.h: TCP options, parsed into and written from one struct.
  *
- * RFC 9293 3.2 (MSS), 7323 (window scale, timestamps), 2018 (SACK), 9768 (AccECN). Unknown kinds
- * with a length are skipped (MUST-6); an illegal length makes the whole segment DROP_tcp_options
- * (MUST-7).
+ * RFC 9293 3.2 (MSS), 7323 (window scale, timestamps), 2018 (SACK), 7413 (Fast Open), 9768
+ * (AccECN). Unknown kinds with a length are skipped (MUST-6); an illegal length makes the whole
+ * segment DROP_tcp_options (MUST-7), but for Fast Open, which is then as if it were not there.
  */
 #ifndef UT_WIRE_TCP_OPT_H
 #define UT_WIRE_TCP_OPT_H
@@ -13,6 +13,8 @@
 
 #define TCP_OPT_MAX_LEN 40
 #define TCP_OPT_MAX_SACK 4
+#define TCP_COOKIE_MIN 4 /* RFC 7413 4.1.1 */
+#define TCP_COOKIE_MAX 16
 
 struct tcp_sack_block {
     seq32 left, right; /* [left, right) */
@@ -20,6 +22,8 @@ struct tcp_sack_block {
 
 struct tcp_opts {
     bool has_mss, has_wscale, has_ts, sack_permitted;
+    bool has_fast_open; /* of SYNs only */
+    uint8_t cookie_len; /* 0: one is asked for */
     uint16_t mss;
     uint8_t wscale; /* as received: may exceed 14 */
     uint8_t sack_count;
@@ -28,6 +32,7 @@ struct tcp_opts {
     uint32_t ts_val, ts_ecr;
     struct tcp_sack_block sack[TCP_OPT_MAX_SACK];
     uint32_t accecn_field[3]; /* in the wire's order */
+    const uint8_t *cookie; /* in the segment it came with, or where it is kept */
 };
 
 /* `p[0..len)` is the option part of a header. Resets *out first. The common established-state
@@ -35,8 +40,8 @@ struct tcp_opts {
 enum drop_reason tcp_opt_parse(const uint8_t *p, size_t len, struct tcp_opts *out);
 /* Writes at most TCP_OPT_MAX_LEN bytes in Linux's order (SYN with timestamps: MSS, SACK-permitted,
  * TS, NOP, WS; SYN without: MSS, NOP, NOP, SACK-permitted, NOP, WS; else NOP NOP TS, AccECN,
- * NOP NOP SACK), padded to a multiple of 4; drops SACK blocks that do not fit. Returns the length.
- */
+ * NOP NOP SACK), padded to a multiple of 4; drops SACK blocks that do not fit. Fast Open is written
+ * beside an MSS only, which every SYN has. Returns the length. */
 size_t tcp_opt_write(uint8_t *to, const struct tcp_opts *o);
 /* The length tcp_opt_write would return. */
 size_t tcp_opt_length(const struct tcp_opts *o);

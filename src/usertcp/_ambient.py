@@ -26,6 +26,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: Congestion | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -42,6 +43,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: Congestion | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -59,6 +61,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: Congestion | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TLSStream: ...
 
 
@@ -76,6 +79,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: Congestion | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TCPStream: ...
 
 
@@ -89,6 +93,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = ...,
     congestion: Congestion | None = ...,
     ecn: bool | None = ...,
+    fast_open: bool = ...,
 ) -> TCPStream: ...
 
 
@@ -105,6 +110,7 @@ async def connect_tcp(
     happy_eyeballs_delay: float = 0.25,
     congestion: Congestion | None = None,
     ecn: bool | None = None,
+    fast_open: bool = False,
 ) -> TCPStream | TLSStream:
     """`Stack.connect_tcp` of the ambient stack. `RuntimeError` when none is open here."""
     stack = current_stack()
@@ -116,6 +122,7 @@ async def connect_tcp(
         happy_eyeballs_delay=happy_eyeballs_delay,
         congestion=congestion,
         ecn=ecn,
+        fast_open=fast_open,
     )
     if not (tls or tls_hostname or ssl_context):
         return stream
@@ -136,6 +143,7 @@ async def create_tcp_listener(
     reuse_port: bool = False,
     congestion: CongestionFactory | None = None,
     ecn: bool | None = None,
+    fast_open: int = 0,
 ) -> MultiListener[TCPStream]:
     """`Stack.create_tcp_listener` of the ambient stack. `RuntimeError` when none is open here."""
     return await current_stack().create_tcp_listener(
@@ -146,4 +154,5 @@ async def create_tcp_listener(
         reuse_port=reuse_port,
         congestion=congestion,
         ecn=ecn,
+        fast_open=fast_open,
     )

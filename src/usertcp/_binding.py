@@ -50,7 +50,8 @@ _SPECIAL_FIELDS = frozenset(
 _PLAIN_FIELDS = tuple(
     name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
 )
-_BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan")
+_BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan",
+                "syn_data")  # fmt: skip
 _LINK_FIELDS = tuple(
     name for name in LinkInfo.__dataclass_fields__ if name not in ("name", "ethernet", "mac")
 )
@@ -264,13 +265,18 @@ class RawStack:
         now: int,
         *,
         ecn: bool | None = None,
+        fast_open: bool = False,
     ) -> tuple[int, int]:
-        """(0, handle) or (negated code, 0). `ecn`: ask for it; None: as the stack does."""
+        """(0, handle), (1, handle) when the SYN waits for data, or (negated code, 0).
+
+        `ecn`: ask for it; None: as the stack does. `fast_open`: RFC 7413.
+        """
+        flags = 0 if ecn is None else lib.UT_CONNECT_ECN if ecn else lib.UT_CONNECT_NO_ECN
         code = lib.ut_connect(
             self._stack,
             self._fill(self._local, *local),
             self._fill(self._remote, *remote),
-            0 if ecn is None else lib.UT_CONNECT_ECN if ecn else lib.UT_CONNECT_NO_ECN,
+            flags | lib.UT_CONNECT_FAST_OPEN * fast_open,
             now,
             self._handle,
         )
@@ -308,6 +314,9 @@ class RawStack:
         """(0, value) or (negated code, 0)."""
         value = ffi.new("int64_t *")
         return lib.ut_option_get(self._stack, handle, option, value), value[0]
+
+    def set_fast_open_key(self, key: bytes, now: int) -> None:
+        lib.ut_fast_open_key_set(self._stack, key, now)
 
     # ---- addresses ---------------------------------------------------------------------------
 

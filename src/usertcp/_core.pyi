@@ -202,9 +202,12 @@ class ut_info(CData):
     ecn_reductions: int
     ce_bytes_in: int
     ce_bytes_delivered: int
+    syn_data: int
     half_open: int
     accept_queue: int
     backlog: int
+    fast_open: int
+    fast_open_pending: int
     memory: int
     congestion_control: CArray[bytes]
     pacing_rate: int
@@ -355,6 +358,7 @@ class Lib:
     UT_CLOSED: Literal[8]
     UT_CONNECTED: Literal[4]
     UT_CONNECT_ECN: Literal[1]
+    UT_CONNECT_FAST_OPEN: Literal[16]
     UT_CONNECT_NO_ECN: Literal[2]
     UT_E_ABORTED: Literal[15]
     UT_E_ADDRESS_IN_USE: Literal[7]
@@ -392,6 +396,7 @@ class Lib:
     UT_OPT_CORK: Literal[17]
     UT_OPT_DSCP: Literal[7]
     UT_OPT_ECN: Literal[18]
+    UT_OPT_FAST_OPEN: Literal[19]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
     UT_OPT_KEEPALIVE_IDLE: Literal[10]
@@ -441,6 +446,7 @@ class Lib:
     def ut_counters(self, a0: ut_stack, a1: CArray[int], a2: int, /) -> int: ...
     def ut_error_name(self, a0: int, /) -> CArray[bytes]: ...
     def ut_error_sentence(self, a0: int, /) -> CArray[bytes]: ...
+    def ut_fast_open_key_set(self, a0: ut_stack, a1: bytes | CData, a2: int, /) -> None: ...
     def ut_gateway_set(self, a0: ut_stack, a1: bytes | CData, /) -> int: ...
     def ut_get_info(self, a0: ut_stack, a1: int, a2: ut_info | CArray[ut_info], /) -> int: ...
     def ut_link_capture(self, a0: ut_link, a1: bytes | CData, a2: CArray[int], /) -> int: ...

@@ -185,12 +185,18 @@ class ConnectionInfo:
     """With `accecn`: bytes of payload received with a mark."""
     ce_bytes_delivered: int
     """With `accecn`: bytes of ours that the peer received marked, as far as its options tell."""
+    syn_data: bool
+    """Data came, or was taken, with the SYN (TCP Fast Open, RFC 7413)."""
     half_open: int
     """Of a listener: connections in SYN-RECEIVED."""
     accept_queue: int
     """Of a listener: connections that wait for `accept`."""
     backlog: int
     """Of a listener: how many may."""
+    fast_open: int
+    """Of a listener: connections opened by a cookie (RFC 7413) that may be in SYN-RECEIVED."""
+    fast_open_pending: int
+    """Of a listener: how many are."""
     memory: int
     """Bytes it holds in C now."""
     congestion_control: str

@@ -85,6 +85,10 @@ TCP_INFO = getattr(socket, "TCP_INFO", 11)
 TCP_NOTSENT_LOWAT: Key = (IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25))
 TCP_CONGESTION: Key = (IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", 13))
 BIND_NO_PORT: Key = (IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
+FASTOPEN: Key = (IPPROTO_TCP, getattr(socket, "TCP_FASTOPEN", 23))
+FASTOPEN_CONNECT: Key = (IPPROTO_TCP, 30)
+"""TCP_FASTOPEN_CONNECT of linux/tcp.h."""
+MSG_FASTOPEN = 0x20000000
 V6ONLY: Key = (IPPROTO_IPV6, socket.IPV6_V6ONLY)
 REUSEADDR: Key = (SOL_SOCKET, socket.SO_REUSEADDR)
 PATH_MTU: tuple[Key, Key] = ((IPPROTO_IP, 14), (IPPROTO_IPV6, 24))
@@ -137,6 +141,8 @@ REMEMBERED: dict[Key, int] = {
     (SOL_SOCKET, getattr(socket, "SO_BUSY_POLL", 46)): 0,
     (IPPROTO_TCP, getattr(socket, "TCP_QUICKACK", 12)): 1,
     (IPPROTO_TCP, getattr(socket, "TCP_DEFER_ACCEPT", 9)): 0,
+    FASTOPEN: 0,
+    FASTOPEN_CONNECT: 0,
 }
 """What means nothing here is accepted: programs close a connection on which it fails."""
 
@@ -236,6 +242,10 @@ class Options:
             return known.option, translated
         if key in REMEMBERED:
             number = as_int(value)
+            if (key == FASTOPEN and number < 0) or (
+                key == FASTOPEN_CONNECT and number not in (0, 1)
+            ):
+                raise refuse(errno.EINVAL)
             self.remembered[key] = int(number != 0) if key in _FLAGS else number
             return None
         if key == LINGER:
@@ -337,7 +347,7 @@ _LINUX_STATES = {
     State.CLOSING: 11,
 }
 _TCP_INFO = struct.Struct("=8B24I4Q2I4I4Q2I2Q2I4I")
-_TIMESTAMPS, _SACK, _WSCALE = 1, 2, 4
+_TIMESTAMPS, _SACK, _WSCALE, _SYN_DATA = 1, 2, 4, 32
 _CA_OPEN, _CA_RECOVERY, _CA_LOSS = 0, 3, 4
 
 
@@ -363,6 +373,7 @@ def pack_tcp_info(info: ConnectionInfo | None) -> bytes:
     mss = info.snd_mss
     unsent = max(info.snd_queued - info.flight_size, 0)
     options = _TIMESTAMPS * info.timestamps_ok | _SACK * info.sack_ok | _WSCALE * info.wscale_ok
+    options |= _SYN_DATA * info.syn_data
     ca_state = _CA_LOSS if info.backoff else _CA_RECOVERY if info.in_recovery else _CA_OPEN
     is_listener = info.state is State.LISTEN
     unacked = info.accept_queue if is_listener else _segments(info.flight_size, mss)

@@ -7,7 +7,7 @@ exceptions. One numeric address, the usual case, goes without a task group.
 import ssl
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import anyio
 from anyio import ConnectionFailed, aclose_forcefully
@@ -28,10 +28,18 @@ IPHost: TypeAlias = str | IPv4Address | IPv6Address
 Local: TypeAlias = tuple[bytes | None, int]
 
 
+class Wishes(NamedTuple):
+    """Of one connection; see `Stack.connect_tcp`."""
+
+    ecn: bool | None = None
+    fast_open: bool = False
+
+
 async def connect_one(
-    stack: "Stack", packed: bytes, port: int, local: Local, *, ecn: bool | None = None
+    stack: "Stack", packed: bytes, port: int, local: Local, wishes: Wishes
 ) -> TCPStream:
-    """One attempt at one address; its packets have left before the first yield.
+    """One attempt at one address; its packets have left before the first yield, but for a SYN that
+    waits for data (RFC 7413).
 
     Raises `ConnectionRefusedError` (RST), `TimeoutError` (no answer), `OSError` with EHOSTUNREACH
     or ENETUNREACH, or with EADDRNOTAVAIL or EADDRINUSE for the local address. Cancelled, it forgets
@@ -41,14 +49,20 @@ async def connect_one(
     await driver.check()
     stack.check_open()
     source = local[0] or (ANY_V4 if family_of(packed) == family_of(ANY_V4) else ANY)
-    code, handle = engine.connect((source, local[1]), (packed, port), driver.now(), ecn=ecn)
+    code, handle = engine.connect(
+        (source, local[1]),
+        (packed, port),
+        driver.now(),
+        ecn=wishes.ecn,
+        fast_open=wishes.fast_open,
+    )
     about = f"connect to {text_of(packed)} port {port}"
     if code < 0:
         known = code_of(code)
         if local[0] and known in (Code.ADDRESS_NOT_AVAILABLE, Code.ADDRESS_IN_USE):
             about += f" from {text_of(local[0])} port {local[1]}"
         raise exception(code, about)
-    end = Endpoint(engine, handle)
+    end = Endpoint(engine, handle, readable=code > 0)  # `receive` makes the SYN leave
     try:
         driver.after_call()
         while not end.connected and not end.ended and not end.closed:
@@ -73,14 +87,14 @@ async def connect_one(
 class _Race:
     """Happy eyeballs: attempts that overlap, one winner."""
 
-    def __init__(self, stack: "Stack", port: int, local: Local, ecn: bool | None) -> None:
-        self.stack, self.port, self.local, self.ecn = stack, port, local, ecn
+    def __init__(self, stack: "Stack", port: int, local: Local, wishes: Wishes) -> None:
+        self.stack, self.port, self.local, self.wishes = stack, port, local, wishes
         self.winner: TCPStream | None = None
         self.errors: list[OSError] = []
 
     async def attempt(self, packed: bytes, ended: anyio.Event, scope: anyio.CancelScope) -> None:
         try:
-            stream = await connect_one(self.stack, packed, self.port, self.local, ecn=self.ecn)
+            stream = await connect_one(self.stack, packed, self.port, self.local, self.wishes)
         except OSError as exc:
             self.errors.append(exc)
         else:
@@ -125,8 +139,7 @@ async def connect_plain(
     remote: tuple[IPHost, int],
     local: tuple[IPHost | None, int | None],
     happy_eyeballs_delay: float,
-    *,
-    ecn: bool | None = None,
+    wishes: Wishes,
 ) -> TCPStream:
     """`connect_tcp` without the TLS part."""
     stack.check_open()
@@ -139,9 +152,9 @@ async def connect_plain(
     family, source = await local_address(local_host, local[1], families)
     targets = await targets_of(str(remote[0]), remote_port, family, families)
     if len(targets) > 1:
-        return await _Race(stack, remote_port, source, ecn).run(targets, happy_eyeballs_delay)
+        return await _Race(stack, remote_port, source, wishes).run(targets, happy_eyeballs_delay)
     try:
-        return await connect_one(stack, targets[0][1], remote_port, source, ecn=ecn)
+        return await connect_one(stack, targets[0][1], remote_port, source, wishes)
     except OSError as exc:
         raise all_failed([exc]) from exc
 

@@ -147,6 +147,19 @@ class TCPListener(Listener[TCPStream]):
         now = self._driver.now()
         self._engine.set_option(self._end.handle, StreamOption.ECN, int(agrees), now)
 
+    def set_fast_open(self, limit: int) -> None:
+        """TCP Fast Open (RFC 7413) from now on; 0: off, the default.
+
+        `limit`: so many connections that came with a valid cookie may be before the end of their
+        handshake; beyond that handshakes are as ever. What came with such a SYN may come twice (6.1
+        there). `ValueError` for a number below 0, `ClosedResourceError` when closed.
+        """
+        check_fast_open(limit)
+        if self._end.closed:
+            raise ClosedResourceError
+        now = self._driver.now()
+        self._engine.set_option(self._end.handle, StreamOption.FAST_OPEN, limit, now)
+
     def statistics(self) -> ConnectionInfo:
         """A snapshot: `half_open`, `accept_queue`, `backlog`. `ClosedResourceError` when closed."""
         if self._end.closed:
@@ -247,6 +260,19 @@ def set_ecn(multi: MultiListener[TCPStream], *, agrees: bool) -> None:
     for listener in multi.listeners:
         if isinstance(listener, TCPListener):
             listener.set_ecn(agrees=agrees)
+
+
+def check_fast_open(limit: int) -> None:
+    """`ValueError` for a number that is no limit."""
+    if not 0 <= limit < 1 << 31:
+        raise ValueError(f"fast_open: {limit} is not between 0 and {(1 << 31) - 1}")
+
+
+def set_fast_open(multi: MultiListener[TCPStream], limit: int) -> None:
+    """`TCPListener.set_fast_open` of each."""
+    for listener in multi.listeners:
+        if isinstance(listener, TCPListener):
+            listener.set_fast_open(limit)
 
 
 async def create_tcp_listener(

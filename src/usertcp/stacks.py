@@ -78,6 +78,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: Congestion | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # ssl_context given
@@ -94,6 +95,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: Congestion | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=True
@@ -111,6 +113,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: Congestion | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TLSStream: ...
 
     @overload  # tls=False
@@ -128,6 +131,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: Congestion | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TCPStream: ...
 
     @overload  # no TLS arguments
@@ -141,6 +145,7 @@ class Stack:
         happy_eyeballs_delay: float = ...,
         congestion: Congestion | None = ...,
         ecn: bool | None = ...,
+        fast_open: bool = ...,
     ) -> TCPStream: ...
 
     async def connect_tcp(
@@ -157,6 +162,7 @@ class Stack:
         happy_eyeballs_delay: float = 0.25,
         congestion: Congestion | None = None,
         ecn: bool | None = None,
+        fast_open: bool = False,
     ) -> TCPStream | TLSStream:
         """Connects; parameters and outcome as of `anyio.connect_tcp` (happy eyeballs, RFC 8305).
 
@@ -169,6 +175,11 @@ class Stack:
         `congestion`: one of `usertcp.congestion_controls()`, or a `CongestionControl` of its own;
         None: the stack's. `ValueError` naming them for any other. `ecn`: ask for explicit
         congestion notification (RFC 3168), or do not; None: as the stack does.
+
+        `fast_open`: TCP Fast Open (RFC 7413), for what may reach the server twice. Where no cookie
+        of the server is known this asks for one. Where one is, it returns at once, and the first
+        `send` carries up to a segment with the SYN; so does a TLS handshake. Whether there is
+        anybody the first `receive` tells. `happy_eyeballs_delay` means nothing then.
         """
         if congestion is not None:
             check_congestion(congestion)
@@ -177,7 +188,7 @@ class Stack:
             (remote_host, remote_port),
             (local_host, local_port),
             happy_eyeballs_delay,
-            ecn=ecn,
+            connectors.Wishes(ecn=ecn, fast_open=fast_open),
         )
         if congestion is not None:
             stream.set_congestion(congestion)
@@ -198,6 +209,7 @@ class Stack:
         reuse_port: bool = False,
         congestion: CongestionFactory | None = None,
         ecn: bool | None = None,
+        fast_open: int = 0,
     ) -> MultiListener[TCPStream]:
         """Listens; parameters and outcome as of `anyio.create_tcp_listener`.
 
@@ -206,10 +218,12 @@ class Stack:
         if all say so; each new connection goes to one, by a keyed hash of its addresses and ports.
         `OSError` with EADDRINUSE, or EADDRNOTAVAIL for an address that is not the stack's.
         `congestion`: of what is accepted, by name or by what makes a `CongestionControl` for each.
-        `ecn`: agree to it when asked, or do not; None: as the stack does.
+        `ecn`: agree to it when asked, or do not; None: as the stack does. `fast_open`: see
+        `TCPListener.set_fast_open`.
         """
         if congestion is not None:
             check_factory(congestion)
+        listeners.check_fast_open(fast_open)
         multi = await listeners.create_tcp_listener(
             self, local_host, local_port, family, backlog, reuse_port=reuse_port
         )
@@ -217,7 +231,21 @@ class Stack:
             listeners.set_congestion(multi, congestion)
         if ecn is not None:
             listeners.set_ecn(multi, agrees=ecn)
+        if fast_open:
+            listeners.set_fast_open(multi, fast_open)
         return multi
+
+    def set_fast_open_key(self, key: bytes) -> None:
+        """The key of the cookies of TCP Fast Open (RFC 7413 4.1.2), 16 bytes.
+
+        Servers behind one name need the same, and a new one now and then; cookies under the one
+        before stay good. Until this is called it is random and changes daily. The cookies are those
+        that Linux makes under this key. `ValueError` for another length.
+        """
+        if len(key) != 16:
+            raise ValueError(f"fast open key: 16 bytes are needed, not {len(key)}")
+        self.check_open()
+        self.engine.set_fast_open_key(key, self.driver.now())
 
     def connectable(self, host: IPHost, port: int) -> TCPConnectable:
         """An `anyio.abc.ByteStreamConnectable`. `ValueError` for a port that is none."""

@@ -78,6 +78,8 @@ class StreamOption(IntEnum):
     meanwhile asks for no PSH."""
     ECN = 18
     """1: where ECN was agreed (RFC 3168) new data may be marked by routers; 0: it may not."""
+    FAST_OPEN = 19
+    """Of a listener: `TCPListener.set_fast_open`."""
 
 
 class TCPStream(ByteStream):
@@ -141,6 +143,7 @@ class TCPStream(ByteStream):
                 if data != _WOULD_BLOCK:
                     raise_for(data)
                 end.readable = False
+                self._after_call()  # a SYN that waited for data has left
         finally:
             end.busy_reading = False
             end.reader = None

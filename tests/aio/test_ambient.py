@@ -20,9 +20,9 @@ async def test_signatures_are_anyios(name: str):
     for ours in (getattr(usertcp, name), getattr(usertcp.Stack, name)):
         parameters = dict(inspect.signature(ours).parameters)
         parameters.pop("self", None)
-        for ours_alone in (parameters.pop("congestion"), parameters.pop("ecn")):
+        for ours_alone in map(parameters.pop, ("congestion", "ecn", "fast_open")):
             assert ours_alone.kind is inspect.Parameter.KEYWORD_ONLY
-            assert ours_alone.default is None
+            assert not ours_alone.default
         assert list(parameters) == list(theirs)
         for key, parameter in parameters.items():
             assert parameter.kind == theirs[key].kind

@@ -31,6 +31,14 @@ def adapter() -> Path:
     return BUILD / "adapter.so"
 
 
+@pytest.fixture
+def sysctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a script's first line would set, and nothing of this machine's."""
+    (tmp_path / "tcp_fastopen").write_text("3")
+    (tmp_path / "tcp_fastopen_key").write_text("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4")
+    monkeypatch.setenv("UT_SYSCTL_DIR", str(tmp_path))
+
+
 def play(adapter: Path, family: str, script: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
@@ -44,6 +52,7 @@ def play(adapter: Path, family: str, script: Path) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.usefixtures("sysctl")
 @pytest.mark.parametrize("family", FLAGS)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_script(adapter: Path, script: Path, family: str):

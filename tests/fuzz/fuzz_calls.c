@@ -66,6 +66,12 @@ static void answer(struct run *r, ut_handle h, struct input *in)
     s.ack = seq_make((how & 8 ? i.snd_una : i.snd_nxt) + (how & 16 ? input_u8(in) : 0));
     s.opt.has_ts = i.timestamps_ok || i.state == UT_STATE_SYN_SENT;
     s.opt.ts_val = 5;
+    if (s.flags & TCP_SYN && how & 64) { /* RFC 7413: a cookie for the next connection */
+        s.opt.has_mss = s.opt.has_fast_open = true;
+        s.opt.mss = 1000;
+        s.opt.cookie = text;
+        s.opt.cookie_len = 8;
+    }
     struct ip_hdr ip = {.ttl = 64, .proto = IP_PROTO_TCP};
     memcpy(ip.src.b, i.remote.ip, 16);
     memcpy(ip.dst.b, i.local.ip, 16);
@@ -122,7 +128,7 @@ static void open_one(struct run *r, struct input *in)
     ut_handle h = 0;
     uint8_t how = input_u8(in);
     if (how < 160)
-        ut_connect(r->b.stack, &local, &remote, 0, r->b.now, &h);
+        ut_connect(r->b.stack, &local, &remote, how & 1 ? UT_CONNECT_FAST_OPEN : 0, r->b.now, &h);
     else if (how < 220)
         ut_listen(r->b.stack, &local, (int)number(in), how & 3, r->b.now, &h);
     else

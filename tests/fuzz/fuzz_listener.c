@@ -2,6 +2,7 @@
  * from what the stack answered them, nearly; with SYN cookies never, at need and always.
  */
 #include "harness.h"
+#include "stack/fastopen.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 
@@ -47,7 +48,8 @@ static void options_of(struct input *in, const struct peer *p, struct tcp_seg *s
                                    .mss = how & 2 ? input_u16(in) : 1460,
                                    .has_wscale = how >> 2 & 1,
                                    .wscale = how >> 4 & 15,
-                                   .sack_permitted = how >> 3 & 1};
+                                   .sack_permitted = how >> 3 & 1,
+                                   .has_fast_open = how >> 7};
     s->opt.has_ts = how >> 6 & 1;
     s->opt.ts_val = 1000 + input_u8(in);
     s->opt.ts_ecr = p->ts;
@@ -66,6 +68,14 @@ static void arrive(struct run *r, struct input *in)
     options_of(in, p, &s);
     bool v4 = who & 1;
     size_t header = v4 ? IPV4_HEADER_LEN : IPV6_HEADER_LEN, room = sizeof text;
+    struct flow_key key = {.local = bench_address(v4, 2),
+                           .remote = bench_address(v4, (uint8_t)(10 + who))};
+    struct tcp_cookie cookie;
+    fast_open_make_cookie(r->b.stack, &key, &cookie);
+    if (s.wnd & 1) { /* else it asks for one */
+        s.opt.cookie = cookie.bytes;
+        s.opt.cookie_len = s.opt.has_fast_open ? cookie.len : 0;
+    }
     size_t tcp = tcp_write(frame + header, &s);
     size_t len = input_u8(in) < 128 ? 0 : input_u16(in) % room;
     memcpy(frame + header + tcp, text, len);
@@ -119,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct run r = {0};
     bench_open(&r.b, false, input_u8(&in) % 3);
+    UT_ASSERT(ut_option_set(r.b.stack, r.b.listener, UT_OPT_FAST_OPEN, 3, r.b.now) == 0);
     for (uint32_t i = 0; i < PEERS; i++)
         r.peer[i].seq = i < 4 ? 1000 * i : UINT32_MAX - i;
     for (int i = 0; i < 200 && in.left > 0; i++) {

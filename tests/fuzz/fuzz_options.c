@@ -35,6 +35,12 @@ static bool read_option(const uint8_t *p, size_t size, struct tcp_opts *o)
         o->has_ts = true;
         o->ts_val = read_be(p + 2, 4);
         o->ts_ecr = read_be(p + 6, 4);
+    } else if (kind == 34) { /* RFC 7413 4.1.1: even, 4 to 16, or nothing; else as if not there */
+        if (size == 2 || (size >= 6 && size <= 18 && size % 2 == 0)) {
+            o->has_fast_open = true;
+            o->cookie_len = (uint8_t)(size - 2);
+            o->cookie = p + 2;
+        }
     } else if (kind == 5) {
         if (size != 10 && size != 18 && size != 26 && size != 34)
             return false;
@@ -58,6 +64,13 @@ static bool read_options(const uint8_t *p, size_t len, struct tcp_opts *o)
     return true;
 }
 
+/* Of what was written: beside an MSS only. */
+static bool is_same_cookie(const struct tcp_opts *a, const struct tcp_opts *b)
+{
+    return a->has_fast_open == b->has_fast_open && a->cookie_len == b->cookie_len &&
+           (a->cookie_len == 0 || memcmp(a->cookie, b->cookie, a->cookie_len) == 0);
+}
+
 static bool is_same(const struct tcp_opts *a, const struct tcp_opts *b, unsigned blocks)
 {
     for (unsigned i = 0; i < blocks; i++)
@@ -79,11 +92,13 @@ static void parse_and_write(const uint8_t *data, size_t len)
     UT_ASSERT((tcp_opt_parse(p, len, &theirs) == DROP_none) == right);
     if (right) {
         UT_ASSERT(theirs.sack_count == mine.sack_count && is_same(&mine, &theirs, mine.sack_count));
+        UT_ASSERT(is_same_cookie(&mine, &theirs));
         size_t n = tcp_opt_write(out, &theirs);
         UT_ASSERT(n <= sizeof out && n % 4 == 0 && n == tcp_opt_length(&theirs));
         UT_ASSERT(tcp_opt_parse(out, n, &again) == DROP_none);
         UT_ASSERT(again.sack_count <= theirs.sack_count);
         UT_ASSERT(is_same(&theirs, &again, again.sack_count));
+        UT_ASSERT(theirs.has_mss ? is_same_cookie(&theirs, &again) : !again.has_fast_open);
     }
     free(p);
 }
@@ -118,6 +133,7 @@ static void connect_with(const uint8_t *options, size_t len)
     ut_endpoint local, remote;
     struct tcp_opts o;
     bench_open(&b, false, 1);
+    UT_ASSERT(ut_option_set(b.stack, b.listener, UT_OPT_FAST_OPEN, 8, b.now) == 0);
     struct tcp_seg s = {.sport = 1234, .dport = FUZZ_PORT, .flags = TCP_SYN, .wnd = 65535};
     send_raw(&b, &s, options, len);
     if (b.out.has_tcp && b.out.seg.flags == (TCP_SYN | TCP_ACK)) {
@@ -125,6 +141,8 @@ static void connect_with(const uint8_t *options, size_t len)
         UT_ASSERT(read_options(options, len, &o));
         UT_ASSERT(synack.opt.has_ts == o.has_ts && synack.opt.has_wscale == o.has_wscale);
         UT_ASSERT(synack.opt.sack_permitted == o.sack_permitted);
+        UT_ASSERT(synack.opt.has_fast_open == o.has_fast_open);
+        UT_ASSERT(!o.has_fast_open || synack.opt.cookie_len == 8);
         s.flags = TCP_ACK;
         s.seq = seq_make(1);
         s.ack = seq_make(synack.seq.v + 1);

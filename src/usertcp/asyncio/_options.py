@@ -56,8 +56,11 @@ _ENGINE: dict[Key, tuple[StreamOption, Callable[[int], int], Callable[[int], int
 _LIMITS = (StreamOption.SND_LIMIT, StreamOption.RCV_LIMIT)
 
 REUSEPORT: Key = (SOL, socket.SO_REUSEPORT)
-# Taken and told back. Listening asks for SO_REUSEPORT; the others, which frameworks set on every
-# socket, mean nothing here.
+FASTOPEN: Key = (TCP, socket.TCP_FASTOPEN)
+FASTOPEN_CONNECT: Key = (TCP, TCP_FASTOPEN_CONNECT)
+MSG_FASTOPEN = 0x20000000
+# Taken and told back. Listening asks for SO_REUSEPORT and TCP_FASTOPEN, connecting for
+# TCP_FASTOPEN_CONNECT; the others, which frameworks set on every socket, mean nothing here.
 REMEMBERED: dict[Key, int] = {
     (SOL, socket.SO_REUSEADDR): 0,
     REUSEPORT: 0,
@@ -67,8 +70,8 @@ REMEMBERED: dict[Key, int] = {
     (TCP, socket.TCP_QUICKACK): 1,
     (TCP, socket.TCP_CORK): 0,
     (TCP, socket.TCP_DEFER_ACCEPT): 0,
-    (TCP, socket.TCP_FASTOPEN): 0,
-    (TCP, TCP_FASTOPEN_CONNECT): 0,
+    FASTOPEN: 0,
+    FASTOPEN_CONNECT: 0,
     (IP, IP_BIND_ADDRESS_NO_PORT): 0,
     (IPV6, socket.IPV6_V6ONLY): 0,
 }
@@ -163,7 +166,7 @@ def tcp_info(info: ConnectionInfo) -> bytes:
     mss = info.snd_mss or 1
     unacked = -(-info.flight_size // mss)
     ssthresh = _INFINITE if info.ssthresh >= _INFINITE else info.ssthresh // mss
-    options = info.timestamps_ok | info.sack_ok << 1 | info.wscale_ok << 2
+    options = info.timestamps_ok | info.sack_ok << 1 | info.wscale_ok << 2 | info.syn_data << 5
     retransmits = min(info.retransmits, 0xFFFFFFFF)
     return _TCP_INFO.pack(
         # state, ca_state, retransmits, probes, backoff, options, wscales, flags

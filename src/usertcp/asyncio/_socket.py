@@ -26,7 +26,7 @@ from usertcp.asyncio._calls import (
 )
 from usertcp.asyncio._descriptorless import blocking_error, closed_error
 from usertcp.asyncio._names import Name
-from usertcp.asyncio._options import REUSEPORT, Key
+from usertcp.asyncio._options import FASTOPEN_CONNECT, MSG_FASTOPEN, REUSEPORT, Key
 from usertcp.asyncio._socket_state import SocketState
 
 if TYPE_CHECKING:
@@ -91,8 +91,10 @@ class Socket(SocketState):
         assert self._stack is not None
         return self._stack
 
-    def begin_connect(self, packed: bytes, port: int) -> Endpoint:
-        """Sends SYN. How it ends: see `finish_connect`."""
+    def begin_connect(self, packed: bytes, port: int, *, fast_open: bool = False) -> Endpoint:
+        """Sends SYN, or holds it back (`fast_open`, TCP_FASTOPEN_CONNECT). How it ends: see
+        `finish_connect`.
+        """
         stack = self._own_stack("connect()")
         if self._ends:
             number = errno.EISCONN if self._remote else errno.EALREADY
@@ -100,7 +102,10 @@ class Socket(SocketState):
         engine, (source, local_port) = stack.engine, self._bound or (b"", 0)
         if not source.strip(b"\0") or source == ANY_V4 or is_loopback(source):
             source = ANY_V4 if family_of(packed) == AF_INET else ANY
-        code, handle = engine.connect((source, local_port), (packed, port), stack.driver.now())
+        fast_open = fast_open or bool(_socket_options.remembered(self, FASTOPEN_CONNECT))
+        code, handle = engine.connect(
+            (source, local_port), (packed, port), stack.driver.now(), fast_open=fast_open
+        )
         if code < 0:
             about = f"connect to {text_of(packed)} port {port}"
             if source not in (ANY, ANY_V4):
@@ -109,6 +114,7 @@ class Socket(SocketState):
                 about += " (of this host or no host's; no packet leaves for it on a link)"
             raise exception(code, about)
         self._end = end = Endpoint(engine, handle)
+        end.connected = code > 0  # the SYN waits for data: RFC 7413
         self._ends = [end]
         self._rewire()
         self._settle()
@@ -198,6 +204,7 @@ class Socket(SocketState):
                 raise exception(code, f"listen on {text_of(packed)} port {port}")
             ends.append(Endpoint(engine, handle))
             port = engine.local_endpoint(handle)[1]
+        _socket_options.serve_fast_open(self, ends)
         settle(stack.driver)
         return ends, port
 
@@ -297,6 +304,19 @@ class Socket(SocketState):
         if taken == WOULD_BLOCK:
             raise blocking_error()
         raise os_error(taken)
+
+    def sendto(self, data: Bytes, *args: Any) -> int:  # type: ignore[override]
+        """With MSG_FASTOPEN: connect, and the data with the SYN where a cookie is known; else
+        `BlockingIOError` (EINPROGRESS).
+        """
+        flags = args[0] if len(args) > 1 else 0
+        if not flags & MSG_FASTOPEN:
+            return super().sendto(data, *args)
+        packed, port = _names.pack_name(self._family, args[-1], passive=False)
+        self.begin_connect(packed, port, fast_open=True)
+        if not self.finish_connect(packed, port):
+            raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+        return self.send(data, flags & ~MSG_FASTOPEN)
 
     def sendall(self, data: Bytes, flags: int = 0, /) -> None:  # type: ignore[override]
         """As a kernel's non-blocking one: `BlockingIOError` when not all was taken."""

@@ -2,6 +2,7 @@
 
 import errno
 import operator
+import os
 import socket
 import struct
 import sys
@@ -13,6 +14,9 @@ from usertcp.asyncio._options import SOL, TCP, Key
 from usertcp.streams import StreamOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from usertcp._stack import Endpoint
     from usertcp.asyncio._socket_state import SocketState
 
 V6ONLY: Key = (_options.IPV6, socket.IPV6_V6ONLY)
@@ -54,6 +58,13 @@ def apply(sock: "SocketState", key: Key, value: int) -> None:
     sock._settle()  # noqa: SLF001
 
 
+def serve_fast_open(sock: "SocketState", ends: "Iterable[Endpoint]") -> None:
+    """TCP_FASTOPEN of a listener: to the engine's."""
+    limit, now = remembered(sock, _options.FASTOPEN), sock._now()  # noqa: SLF001
+    for end in ends:
+        end.engine.set_option(end.handle, StreamOption.FAST_OPEN, limit, now)
+
+
 def _int_of(value: Any) -> int:
     if isinstance(value, bytes | bytearray | memoryview):
         if len(value) < 4:
@@ -73,7 +84,11 @@ def set_option(sock: "SocketState", key: Key, value: Any) -> None:
         number = _int_of(value)
     else:
         raise _options.unknown(*key)
+    if number < 0 and key in (_options.FASTOPEN, _options.FASTOPEN_CONNECT):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     sock._options[key] = number  # noqa: SLF001
+    if key == _options.FASTOPEN and sock.listening:
+        serve_fast_open(sock, sock._ends)  # noqa: SLF001
     if sock._remote is not None:  # noqa: SLF001
         apply(sock, key, number)
 

@@ -67,10 +67,14 @@ def _ms(ns: int) -> str:
 def details(row: Row) -> str:
     """The second line of `-i`, in the words of `ss -i` where they mean the same."""
     if row["state"] == "LISTEN":
-        return f"half_open:{row['half_open']} accept_queue:{row['accept_queue']}/{row['backlog']}"
+        text = f"half_open:{row['half_open']} accept_queue:{row['accept_queue']}/{row['backlog']}"
+        if row["fast_open"]:
+            text += f" fastopen:{row['fast_open_pending']}/{row['fast_open']}"
+        return text
     parts = [row["congestion_control"]]
     parts += [name for name, key in (("ts", "timestamps_ok"), ("sack", "sack_ok")) if row[key]]
     parts += ["accecn" if row["accecn"] else "ecn"] if row["ecn_ok"] else []
+    parts += ["fastopen"] if row["syn_data"] else []
     if row["wscale_ok"]:
         parts.append(f"wscale:{row['snd_wscale']},{row['rcv_wscale']}")
     parts.append(f"rto:{_ms(row['rto_ns'])}")

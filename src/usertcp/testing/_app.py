@@ -28,16 +28,22 @@ class App:
         assert self.connection is not None, "the app has no connection"
         return self.connection
 
-    def connect(self) -> Connection:
+    def connect(self, *, fast_open: bool = False) -> Connection:
+        """`fast_open`: RFC 7413."""
         self._note("connects")
         peer = self._peer
         engine = peer.wire.engine
-        self.connection = engine.connect(str(peer.host), peer.port, local_port=self.port)
+        self.connection = engine.connect(
+            str(peer.host), peer.port, local_port=self.port, fast_open=fast_open
+        )
         return self.connection
 
-    def listen(self, backlog: int = 16) -> Connection:
+    def listen(self, backlog: int = 16, *, fast_open: int = 0) -> Connection:
+        """`fast_open`: so many connections of RFC 7413 at a time."""
         self._note("listens")
         self.listener = self._peer.wire.engine.listen(self.port, backlog=backlog)
+        if fast_open:
+            self.listener.set_option("fast_open", fast_open)
         return self.listener
 
     def accept(self) -> Connection:

@@ -33,7 +33,7 @@ OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
     "dscp": 7, "snd_lowat": 8, "keepalive": 9, "keepalive_idle": 10, "keepalive_interval": 11,
     "keepalive_count": 12, "rto_min": 13, "notsent_lowat": 14, "congestion": 15,
-    "mtu_discover": 16, "cork": 17, "ecn": 18,
+    "mtu_discover": 16, "cork": 17, "ecn": 18, "fast_open": 19,
 }  # fmt: skip
 
 
@@ -171,10 +171,11 @@ class EngineHarness:
         local_host: str = "",
         local_port: int = 0,
         ecn: bool | None = None,
+        fast_open: bool = False,
     ) -> Connection:
         """An active open. `EngineError` when the engine refuses."""
-        local = _packed(local_host), local_port
-        code, handle = self.raw.connect(local, (_packed(host), port), self.now, ecn=ecn)
+        local, remote = (_packed(local_host), local_port), (_packed(host), port)
+        code, handle = self.raw.connect(local, remote, self.now, ecn=ecn, fast_open=fast_open)
         self.poll()
         _check(code)
         return Connection(self, handle)

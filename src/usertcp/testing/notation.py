@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from usertcp.testing.packets import ACK, URG, Segment, flags_text, parse_flags
+from usertcp.testing.packets import ACK, URG, Options, Segment, flags_text, parse_flags
 
 _FIELD = re.compile(r"(\w+)=(\[[^\]]*\]|\S+)")
 _NAME = re.compile(r"([a-z])(?:\+(\d+))?$")
@@ -36,7 +36,13 @@ def describe(segment: Segment, seq_base: int = 0, ack_base: int = 0, *, window: 
         parts.append(f"win={segment.window}")
     if segment.flags & URG:
         parts.append(f"urp={segment.urgent}")
-    options = segment.options
+    notes = _option_notes(segment.options, ack_base)
+    if notes:
+        parts.append(f"<{','.join(notes)}>")
+    return " ".join(parts)
+
+
+def _option_notes(options: Options, ack_base: int) -> list[str]:
     notes = []
     if options.mss is not None:
         notes.append(f"mss {options.mss}")
@@ -46,14 +52,14 @@ def describe(segment: Segment, seq_base: int = 0, ack_base: int = 0, *, window: 
         notes.append("ts {}:{}".format(*options.timestamps))
     if options.wscale is not None:
         notes.append(f"wscale {options.wscale}")
+    if options.cookie is not None:
+        notes.append(f"FO {options.cookie.hex()}" if options.cookie else "FO")
     if options.sack:
         blocks = ((_shown(a, ack_base), _shown(b, ack_base)) for a, b in options.sack)
         notes.append("sack " + " ".join(f"{a}:{b}" for a, b in blocks))
     if options.extra:
         notes.append(f"option {options.extra.hex()}")
-    if notes:
-        parts.append(f"<{','.join(notes)}>")
-    return " ".join(parts)
+    return notes
 
 
 def _shown(value: int, base: int) -> int:

@@ -26,7 +26,7 @@ _ECT_0 = 2  # RFC 3168 5
 _EMPTY_ANSWERS = 2  # an ACK of what came, and one that a timer had due at this very time
 _ACCURATE = {2, 3, 4, 6}  # RFC 9768 3.1.2: AE, CWR and ECE of a SYN,ACK that agrees
 _CLASSIC = {1, 3, 7}  # RFC 3168 6.1.1: agrees, asks; asks for either
-_ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted"}
+_ON_SYN_ONLY = {2: "MSS", 3: "window scale", 4: "SACK permitted", 34: "Fast Open"}
 
 
 class OracleError(AssertionError):
@@ -93,6 +93,9 @@ def _segment_faults(segment: Segment) -> list[str]:
         "acknowledgment number without ACK": segment.ack and not flags & ACK,
         "urgent pointer without URG": segment.urgent and not flags & URG,
         "RST with data": segment.payload and flags & RST,
+        "data with a SYN without a cookie (RFC 7413 4.2.2)": flags & SYN
+        and segment.payload
+        and not options.cookie,
         "port 0": not (segment.sport and segment.dport),
         f"{syn_only} without SYN (RFC 9293 MUST-65)": syn_only,
         "an option twice": len(set(kinds)) != len(kinds),
@@ -130,8 +133,9 @@ class FlowOracle:
         if segment.flags & SYN:
             if segment.seq != self.isn:  # a new incarnation
                 heard = self.heard if segment.flags & ACK else None
+                peer = self.peer
                 self.__init__(self.name)  # type: ignore[misc]
-                self.heard = heard
+                self.heard, self.peer = heard, peer
             self.isn = segment.seq
             self.wscale = segment.options.wscale
             self.timestamps = segment.options.timestamps is not None
@@ -215,6 +219,8 @@ class FlowOracle:
             edge = max(edge, self.right_edge or edge, key=lambda at: relative(at, edge))  # no scale
         if self.right_edge is None or relative(edge, self.right_edge) > 0:
             self.right_edge = edge
+        elif segment.flags & SYN:
+            pass  # RFC 7323 2.2: its field cannot say what was offered after the first (RFC 7413)
         elif relative(edge, self.right_edge) < -((1 << shift) - 1):
             by = relative(self.right_edge, edge)
             raise OracleError(f"{self.name}: right edge moved left by {by}: {describe(segment)}")

@@ -65,6 +65,8 @@ class Options:
     sack_permitted: bool = False
     sack: tuple[tuple[int, int], ...] = ()
     timestamps: tuple[int, int] | None = None
+    cookie: bytes | None = None
+    """Of TCP Fast Open, RFC 7413; empty: one is asked for."""
     extra: bytes = b""
     order: tuple[int, ...] = field(default=(), compare=False)
 
@@ -82,6 +84,9 @@ class Options:
         if self.sack:
             out += struct.pack("!BBBB", 1, 1, 5, 2 + 8 * len(self.sack))
             out += b"".join(struct.pack("!II", *block) for block in self.sack)
+        if self.cookie is not None:
+            out += bytes([34, 2 + len(self.cookie)]) + self.cookie
+            out += b"\1" * (-len(out) % 4)
         out += self.extra
         return out + b"\0" * (-len(out) % 4)
 
@@ -126,6 +131,10 @@ def _option(kind: int, body: bytes) -> dict[str, object]:
             return {"sack": tuple(zip(edges[::2], edges[1::2], strict=True))}
         case 8:
             return {"timestamps": struct.unpack("!II", body)}
+        case 34:
+            if len(body) % 2 or (len(body) not in range(4, 17) and body):
+                raise PacketError(f"Fast Open option has {len(body)} bytes of value")
+            return {"cookie": body}
     return {"extra": bytes([kind, len(body) + 2]) + body}
 
 

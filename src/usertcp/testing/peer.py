@@ -132,6 +132,7 @@ class Peer:
         mss: int | None = None,
         wscale: int | None = None,
         sack_permitted: bool = False,
+        cookie: bytes | None = None,
         urgent: int = 0,
         options: bytes = b"",
         **wrong: int,
@@ -152,7 +153,7 @@ class Peer:
             flags=bits, window=min(window >> scale, 65535), payload=data, urgent=urgent,
             options=Options(
                 mss=mss, wscale=wscale, sack_permitted=sack_permitted, sack=blocks,
-                timestamps=ts or None, extra=options,
+                timestamps=ts or None, cookie=cookie, extra=options,
             ),
             **wrong,
         )  # fmt: skip

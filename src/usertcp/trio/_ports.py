@@ -6,12 +6,15 @@ meanwhile.
 """
 
 import errno
+from collections.abc import Iterable
 from socket import AF_INET, AF_INET6
 from weakref import WeakKeyDictionary, WeakSet
 
 from usertcp._address import ANY, ANY_V4, family_of, pack
-from usertcp._sockopts import refuse
+from usertcp._sockopts import FASTOPEN, Options, refuse
+from usertcp._stack import Endpoint
 from usertcp.stacks import Stack
+from usertcp.streams import StreamOption
 from usertcp.trio._names import system_error
 
 PORT_TRIES = 50
@@ -124,3 +127,10 @@ def _try(stack: Stack, claim: Claim, port: int) -> int:
             return code
         engine.close(handle, now)
     return 0
+
+
+def serve_fast_open(stack: Stack, ends: Iterable[Endpoint], options: Options) -> None:
+    """TCP_FASTOPEN of a listener: to the engine's."""
+    limit, now = options.remembered.get(FASTOPEN, 0), stack.driver.now()
+    for end in ends:
+        stack.engine.set_option(end.handle, StreamOption.FAST_OPEN, limit, now)

@@ -25,6 +25,7 @@ from usertcp._driver import Driver  # noqa: TC001 a block of its own for one ann
 from usertcp._errors import Code
 from usertcp._sockopts import (
     BIND_NO_PORT,
+    FASTOPEN_CONNECT,
     REUSEADDR,
     REUSEPORT,
     V6ONLY,
@@ -216,10 +217,13 @@ class SocketState(socket.socket):
                 raise system_error(code)
             self._add_end(SocketEndpoint(self.engine, handle))
         self.is_listener = True
+        _ports.serve_fast_open(self.stack, self.ends, self.options)
         self._after_call()
 
-    def start_connect(self, address: Any) -> SocketEndpoint:
-        """Sends SYN; the endpoint tells the rest. `OSError` when that cannot be."""
+    def start_connect(self, address: Any, *, fast_open: bool = False) -> SocketEndpoint:
+        """Sends SYN, or holds it back for data (`fast_open`), and is connected at once; else the
+        endpoint tells the rest. `OSError` when that cannot be.
+        """
         self.check_open()
         packed, port = numeric(self._family, address)
         if self.ends:
@@ -231,12 +235,13 @@ class SocketState(socket.socket):
         source = claim.packed if claim else wildcard(self._family)
         if source in (ANY, ANY_V4):  # the engine's wildcard is of the target's family
             source = ANY_V4 if ":" not in text_of(packed) else ANY
-        code, handle = self.engine.connect(
-            (source, claim.port if claim else 0), (packed, port), self.driver.now()
-        )
+        fast_open = fast_open or bool(self.options.remembered.get(FASTOPEN_CONNECT))
+        local, now = (source, claim.port if claim else 0), self.driver.now()
+        code, handle = self.engine.connect(local, (packed, port), now, fast_open=fast_open)
         if code < 0:
             raise connect_error(errno_of(code), address)
         end = SocketEndpoint(self.engine, handle)
+        end.connected = code > 0
         self._add_end(end)
         self.local = present(self._family, *self.engine.local_endpoint(handle))
         self._remote = present(self._family, text_of(packed), port)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from usertcp._binding import ffi, lib
 from usertcp._errors import Code
 from usertcp._info import ConnectionInfo
-from usertcp._sockopts import refuse
+from usertcp._sockopts import FASTOPEN, MSG_FASTOPEN, refuse
 from usertcp.streams import StreamOption
+from usertcp.trio import _ports
 from usertcp.trio._names import SockName, errno_of, present, system_error
 from usertcp.trio._raw import SocketEndpoint, SocketState
 
@@ -66,6 +67,7 @@ class RawSocket(SocketState):
                 return 0
             if self._fd >= 0:
                 self.sync_ready()
+            self._after_call()  # a SYN that waited for data has left
             return None
         raise system_error(code)
 
@@ -212,6 +214,8 @@ class RawSocket(SocketState):
     ) -> None:
         self.check_open()
         told = self.options.set(level, name, value, optlen)
+        if self.is_listener and (level, name) == FASTOPEN:
+            _ports.serve_fast_open(self.stack, self.ends, self.options)
         if told is None or self.is_listener or not self.ends or self.ends[0].closed:
             return
         option, number = told
@@ -269,16 +273,29 @@ class RawSocket(SocketState):
         return _would_block() if made is None else made
 
     def connect(self, address: Any, /) -> None:
-        """Begins to: `BlockingIOError` (EINPROGRESS)."""
-        self.start_connect(address)
-        raise refuse(errno.EINPROGRESS)
+        """Begins to: `BlockingIOError` (EINPROGRESS), unless the SYN waits for data (RFC 7413)."""
+        if not self.start_connect(address).connected:
+            raise refuse(errno.EINPROGRESS)
 
     def connect_ex(self, address: Any, /) -> int:
         try:
-            self.start_connect(address)
+            end = self.start_connect(address)
         except OSError as exc:
             return exc.errno or errno.EIO
-        return errno.EINPROGRESS
+        return 0 if end.connected else errno.EINPROGRESS
+
+    def sendto(self, data: "Buffer", *args: Any) -> int:
+        """With MSG_FASTOPEN: connect, and the data with the SYN where a cookie is known.
+
+        Else it is `send`: a connected socket ignores the address, as the kernel's does for TCP.
+        """
+        flags = int(args[0]) if len(args) > 1 else 0
+        if flags & MSG_FASTOPEN:
+            end = self.start_connect(args[-1], fast_open=True)
+            if not end.connected:
+                raise refuse(errno.EINPROGRESS)
+            flags &= ~MSG_FASTOPEN
+        return self.send(data, flags)
 
     def get_inheritable(self) -> bool:
         return False

@@ -15,7 +15,7 @@ import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from trio.socket import SocketType
 
-from usertcp._sockopts import V6ONLY
+from usertcp._sockopts import MSG_FASTOPEN, V6ONLY
 from usertcp.stacks import Stack
 from usertcp.trio._names import SockName, resolve
 from usertcp.trio._raw_io import RawSocket, no_descriptor
@@ -144,15 +144,20 @@ class TCPSocket(SocketType):
 
     async def connect(self, address: Any) -> None:
         """Cancelled, it has closed the socket, as trio's own: nobody could tell its state."""
+        await self._connect(address, fast_open=False)
+
+    async def _connect(self, address: Any, *, fast_open: bool) -> None:
         raw = self._sock
         try:
             resolved = await self._resolve_address_nocp(address, local=False)
             await checkpoint_if_cancelled()
             try:
-                end = raw.start_connect(resolved)
+                end = raw.start_connect(resolved, fast_open=fast_open)
             except BaseException:
                 await cancel_shielded_checkpoint()
                 raise
+            if end.connected:
+                await cancel_shielded_checkpoint()
             while not (end.connected or end.ended or end.closed):
                 await self._park("writer")
         except trio.Cancelled:
@@ -264,11 +269,20 @@ class TCPSocket(SocketType):
     @overload
     async def sendto(self, data: "Buffer", flags: int, address: Any, /) -> int: ...
     async def sendto(self, *args: Any) -> int:
-        """`send`: a connected socket ignores the address, as the kernel's does for TCP."""
+        """`send`: a connected socket ignores the address, as the kernel's does for TCP.
+
+        With MSG_FASTOPEN: connects first, and the data goes with the SYN where a cookie is known.
+        """
         if len(args) not in (2, 3):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(args)} given)")
-        flags = args[1] if len(args) == 3 else 0
+        flags = await self._fast_open(args[1] if len(args) == 3 else 0, args[-1])
         return await self.send(args[0], flags)
+
+    async def _fast_open(self, flags: int, address: Any) -> int:
+        """Connects for MSG_FASTOPEN; the other flags."""
+        if flags & MSG_FASTOPEN:
+            await self._connect(address, fast_open=True)
+        return flags & ~MSG_FASTOPEN
 
     async def sendmsg(
         self,
@@ -278,10 +292,10 @@ class TCPSocket(SocketType):
         address: Any = None,
         /,
     ) -> int:
-        """`send` of the buffers as one; ancillary data is refused, the address ignored."""
-        del address
-        parts = list(buffers)
-        return await self._do("writer", self._sock.try_sendmsg, parts, list(ancdata), flags)
+        """`sendto` of the buffers as one; ancillary data is refused."""
+        parts, ancillary = list(buffers), list(ancdata)
+        flags = await self._fast_open(flags, address)
+        return await self._do("writer", self._sock.try_sendmsg, parts, ancillary, flags)
 
 
 def _check_ancillary(size: int) -> None:

@@ -122,6 +122,16 @@ static int calls_bind(void *unused, int fd, const struct sockaddr *a, socklen_t 
     return result;
 }
 
+/* Without the option the host's listeners may have their backlog for it, by sysctl. */
+static void calls_serve_fast_open(const struct sock *k, int backlog)
+{
+    int limit = k->options.fast_open;
+    if (limit == 0 && (door.fast_open & FAST_OPEN_ALL_LISTENERS))
+        limit = backlog;
+    if ((door.fast_open & FAST_OPEN_SERVER) && limit > 0)
+        ut_option_set(door.stack, k->handle, UT_OPT_FAST_OPEN, limit, door.now);
+}
+
 static int calls_listen(void *unused, int fd, int backlog)
 {
     (void)unused;
@@ -139,8 +149,10 @@ static int calls_listen(void *unused, int fd, int backlog)
             k->kind = SOCK_LISTENING;
         else
             result = door_error(door_errno(code));
-        if (code == 0)
+        if (code == 0) {
             options_apply(k);
+            calls_serve_fast_open(k, backlog);
+        }
     } else if (k->kind != SOCK_LISTENING)
         result = door_error(EINVAL);
     door_settle();
@@ -190,7 +202,7 @@ static int calls_accept(void *unused, int fd, struct sockaddr *a, socklen_t *len
     return result;
 }
 
-static int calls_connect_begin(struct sock *k, const ut_endpoint *to)
+static int calls_connect_begin(struct sock *k, const ut_endpoint *to, bool fast_open)
 {
     if (k->kind == SOCK_CONNECTION)
         return door_error(k->connected ? EISCONN : EALREADY);
@@ -199,13 +211,38 @@ static int calls_connect_begin(struct sock *k, const ut_endpoint *to)
     ut_stack *s = door_stack();
     options_before_open(k);
     k->remote = *to;
-    int code = ut_connect(s, &k->local, to, 0, door.now, &k->handle);
-    if (code != 0)
+    fast_open = (fast_open || k->options.fast_open_connect) && (door.fast_open & FAST_OPEN_CLIENT);
+    unsigned flags = fast_open ? UT_CONNECT_FAST_OPEN : 0;
+    int code = ut_connect(s, &k->local, to, flags, door.now, &k->handle);
+    if (code < 0)
         return door_error(door_errno(code));
     k->kind = SOCK_CONNECTION;
+    k->connected = code > 0; /* the SYN waits for data */
     options_apply(k);
     door_settle();
     return 0;
+}
+
+static int calls_connect_to(struct sock *k, const ut_endpoint *to, bool fast_open, bool may_block)
+{
+    if (calls_connect_begin(k, to, fast_open) != 0)
+        return -1;
+    if (!may_block && !k->connected)
+        return door_error(EINPROGRESS);
+    while (!k->connected && !k->has_ended)
+        if (!wait_for_change(TIME_NEVER))
+            return door_error(ETIMEDOUT);
+    return k->connected ? 0 : door_error(sock_take_error(k));
+}
+
+int calls_fast_open(struct sock *k, const struct sockaddr *a, socklen_t len, bool may_block)
+{
+    ut_endpoint to;
+    if (!(door.fast_open & FAST_OPEN_CLIENT))
+        return door_error(EOPNOTSUPP);
+    if (!endpoint_of(a, len, &to))
+        return door_error(EINVAL);
+    return calls_connect_to(k, &to, true, may_block);
 }
 
 static int calls_connect_locked(int fd, const struct sockaddr *a, socklen_t len)
@@ -216,14 +253,7 @@ static int calls_connect_locked(int fd, const struct sockaddr *a, socklen_t len)
         return door_error(EBADF);
     if (!endpoint_of(a, len, &to))
         return door_error(EINVAL);
-    if (calls_connect_begin(k, &to) != 0)
-        return -1;
-    if (k->nonblocking)
-        return door_error(EINPROGRESS);
-    while (!k->connected && !k->has_ended)
-        if (!wait_for_change(TIME_NEVER))
-            return door_error(ETIMEDOUT);
-    return k->connected ? 0 : door_error(sock_take_error(k));
+    return calls_connect_to(k, &to, false, !k->nonblocking);
 }
 
 static int calls_connect(void *unused, int fd, const struct sockaddr *a, socklen_t len)

@@ -67,12 +67,16 @@ struct door_table {
 #define DOOR_WATCHED 16
 #define DOOR_PACKET_MAX 65536
 
+/* Bits of the sysctl tcp_fastopen. */
+enum { FAST_OPEN_CLIENT = 1, FAST_OPEN_SERVER = 2, FAST_OPEN_ALL_LISTENERS = 0x400 };
+
 enum sock_kind { SOCK_FREE, SOCK_NEW, SOCK_LISTENING, SOCK_CONNECTION, SOCK_EPOLL };
 
 /* What was set on a descriptor, in the host's units; a listener's go to what it accepts. */
 struct sock_options {
     int nodelay, cork, mss, snd_buffer, rcv_buffer, user_timeout_ms, syn_count, tos, ttl, reuse;
     int keepalive, keep_idle_s, keep_interval_s, keep_count, defer_accept, notsent_lowat;
+    int fast_open, fast_open_connect;
     struct linger linger;
 };
 
@@ -122,6 +126,7 @@ struct door {
     ut_config config; /* as the flags say */
     uint32_t mtu;
     bool strict;     /* packets that nobody asked for are an error */
+    uint32_t fast_open; /* sysctl tcp_fastopen, FAST_OPEN_... */
     bool splits;     /* super-segments are segmented below the engine, as by a host with "gso off" */
     uint8_t local[2][16]; /* our address of IPv4 and IPv6 */
     bool has_local[2];
@@ -174,6 +179,8 @@ bool sock_is_writable(const struct sock *);
 uint32_t sock_ready(const struct sock *);
 /* errno of what ended the connection, once; 0 = nothing or told before. */
 int sock_take_error(struct sock *);
+/* MSG_FASTOPEN: connects `k`; 0 when data may be given, else -1 and errno. */
+int calls_fast_open(struct sock *k, const struct sockaddr *, socklen_t, bool may_block);
 void calls_fill(struct door_table *);
 void transfer_fill(struct door_table *);
 void options_fill(struct door_table *);

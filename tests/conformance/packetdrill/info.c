@@ -72,7 +72,7 @@ int info_get(const struct sock *k, void *to, socklen_t *len)
         out.tcpi_ca_state = info_ca_state(&i, t);
         out.tcpi_backoff = out.tcpi_retransmits = (uint8_t)i.backoff;
         out.tcpi_options = (uint8_t)((i.timestamps_ok ? 1 : 0) | (i.sack_ok ? 2 : 0) |
-                                     (i.wscale_ok ? 4 : 0));
+                                     (i.wscale_ok ? 4 : 0) | (i.syn_data ? 32 : 0));
         scales = (uint8_t)(i.snd_wscale | i.rcv_wscale << 4);
         out.tcpi_rto = (uint32_t)(i.rto_ns / 1000);
         out.tcpi_snd_mss = mss;

@@ -49,6 +49,10 @@ static int *options_place(struct sock_options *o, int level, int name)
             return &o->defer_accept;
         case TCP_NOTSENT_LOWAT:
             return &o->notsent_lowat;
+        case TCP_FASTOPEN:
+            return &o->fast_open;
+        case TCP_FASTOPEN_CONNECT:
+            return &o->fast_open_connect;
         }
     if ((level == IPPROTO_IP && name == IP_TOS) || (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
         return &o->tos;
@@ -58,6 +62,17 @@ static int *options_place(struct sock_options *o, int level, int name)
         (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS))
         return &o->ttl;
     return NULL;
+}
+
+/* As net.ipv4.tcp_fastopen_key, but in bytes; of two the second is the former. */
+static int options_set_key(const uint8_t *value, socklen_t len)
+{
+    if (len != 16 && len != 32)
+        return door_error(EINVAL);
+    if (len == 32)
+        ut_fast_open_key_set(door.stack, value + 16, door.now);
+    ut_fast_open_key_set(door.stack, value, door.now);
+    return 0;
 }
 
 static void options_tell(const struct sock *k, int option, int64_t value)
@@ -105,6 +120,8 @@ static int options_set_locked(struct sock *k, int level, int name, const void *v
         memcpy(&k->options.linger, value, sizeof k->options.linger);
         return 0;
     }
+    if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
+        return options_set_key(value, len);
     int *place = options_place(&k->options, level, name), number;
     if (place == NULL)
         return door_error(ENOPROTOOPT);

@@ -69,6 +69,8 @@ class Player:
         self.family = socket.AF_INET if is_v4 else socket.AF_INET6
         self.local = ipaddress.ip_address("192.168.0.1" if is_v4 else "fd3d:a0b:17d6::1")
         self.remote = ipaddress.ip_address("192.0.2.1" if is_v4 else "fd3d:fa7b:d17d::1")
+        # Of these addresses, under the key a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4.
+        self.cookie = "3021b9d889017eeb" if is_v4 else "c1d1e9742a47a9bc"
         self.local_port, self.remote_port = 8080, 40000
         self.local_isn: int | None = None
         self.local_ts: int | None = None
@@ -90,6 +92,9 @@ class Player:
                 data += b"\1"
             elif words[0] == "wscale":
                 data += struct.pack("!BBB", 3, 3, int(words[1]))
+            elif words[0] == "FO":
+                cookie = bytes.fromhex("".join(words[1:]).replace("TFO_COOKIE", self.cookie))
+                data += struct.pack("!BB", 34, 2 + len(cookie)) + cookie
             elif words[0] == "sackOK":
                 data += b"\4\2"
             elif words[0] == "sack":

@@ -13,6 +13,7 @@ the others too, which count for nothing.
 import argparse
 import fnmatch
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +67,11 @@ def run(program: Path, script: Path, family: str, profile: str, flags: str = "")
     text = script.read_text()
     if "--strict_segments" in text or "gso off" in text:
         flags += ",segments"
-    so_flags = f"profile={profile},local={how['local']},mtu={how['mtu']}" + flags
+    # What a script says of addresses is about IPv4, and of cookies made from them.
+    named = re.search(r"^--local_ip=(\S+)", text, re.MULTILINE) if family == "v4" else None
+    local = named[1] if named else how["local"]
+    remote = re.search(r"^--remote_ip=(\S+)", text, re.MULTILINE) if family == "v4" else None
+    so_flags = f"profile={profile},local={local},mtu={how['mtu']}" + flags
     environ = {**os.environ, "PATH": f"{HERE / 'commands'}:{os.environ['PATH']}"}
     command = [
         *namespace(),
@@ -74,7 +79,8 @@ def run(program: Path, script: Path, family: str, profile: str, flags: str = "")
         f"LD_PRELOAD={ADAPTER}",
         str(program),
         *how["options"],
-        f"--local_ip={how['local']}",
+        f"--local_ip={local}",
+        *([f"--remote_ip={remote[1]}"] if remote else []),
         f"--so_filename={ADAPTER}",
         f"--so_flags={so_flags}",
         script.name,

@@ -24,6 +24,25 @@ static uint64_t sysctl_number(const char *name, uint64_t otherwise)
     return value;
 }
 
+/* Four words in hexadecimal, with hyphens; as the host reads them. */
+static void sysctl_fast_open_key(struct ut_stack *s)
+{
+    char path[512];
+    unsigned word[4];
+    uint8_t key[16];
+    const char *dir = getenv("UT_SYSCTL_DIR");
+    snprintf(path, sizeof path, "%s/%s", dir != NULL ? dir : "/proc/sys/net/ipv4", "tcp_fastopen_key");
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return;
+    if (fscanf(f, "%x-%x-%x-%x", &word[0], &word[1], &word[2], &word[3]) == 4) {
+        for (int i = 0; i < 16; i++)
+            key[i] = (uint8_t)(word[i / 4] >> 8 * (i % 4));
+        ut_fast_open_key_set(s, key, door.now);
+    }
+    fclose(f);
+}
+
 /* Of a SYN that is sent `retries` times again, doubling the wait: until the last wait is over. */
 static ns_t sysctl_patience(ns_t first, uint64_t retries)
 {
@@ -42,5 +61,8 @@ void sysctl_read(void)
     p->ecn = (uint8_t)u64_min(sysctl_number("tcp_ecn", 2), 5);
     p->synack_retries = (uint32_t)u64_min(sysctl_number("tcp_synack_retries", 5), 255);
     p->connect_timeout = sysctl_patience(p->rto_initial, sysctl_number("tcp_syn_retries", 6));
+    door.fast_open = (uint32_t)sysctl_number("tcp_fastopen", 0);
+    if (door.fast_open != 0)
+        sysctl_fast_open_key(s);
     s->config.syn_cookies = (uint32_t)u64_min(sysctl_number("tcp_syncookies", 1), 2);
 }

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "door.h"
+#include "wire/tcp_opt.h"
 
 #define PIECES 64
 
@@ -43,8 +44,6 @@ static ssize_t give(struct sock *k, const uint8_t *data, size_t len, int flags)
     size_t done = 0;
     if (k->kind != SOCK_CONNECTION)
         return door_error(k->kind == SOCK_LISTENING ? ENOTCONN : EPIPE);
-    if (flags & MSG_FASTOPEN)
-        return door_error(EOPNOTSUPP);
     int cork = flags & MSG_MORE ? 2 : k->options.cork != 0;
     transfer_note_more(k, cork == 2);
     ut_option_set(door.stack, k->handle, UT_OPT_CORK, cork, door.now);
@@ -105,19 +104,72 @@ static ssize_t take(struct sock *k, uint8_t *to, size_t len, int flags)
     }
 }
 
-static ssize_t transfer(int fd, const struct iovec *pieces, int count, int flags, bool out)
+struct peer {
+    const struct sockaddr *address;
+    socklen_t len;
+};
+
+/* `to`: of MSG_FASTOPEN. */
+static bool transfer_is_opening(const struct sock *k)
+{
+    ut_info info;
+    return !k->has_ended && ut_get_info(door.stack, k->handle, &info) == 0 &&
+           info.state == UT_STATE_SYN_SENT;
+}
+
+/* RFC 7413 A.1: without waiting, what the SYN takes; of nothing it leaves with the cookie alone. */
+static ssize_t transfer_fast_open(struct sock *k, struct peer to, bool may_block, size_t *most)
+{
+    ut_info info;
+    ut_span lent;
+    uint8_t none;
+    if (calls_fast_open(k, to.address, to.len, may_block) != 0)
+        return -1;
+    if (may_block || !transfer_is_opening(k))
+        return 0;
+    if (*most == 0) {
+        ut_recv(door.stack, k->handle, &none, 1, 1, &lent, door.now);
+        door_settle();
+        return door_error(EINPROGRESS);
+    }
+    ut_get_info(door.stack, k->handle, &info);
+    *most = u64_min(*most, info.snd_mss - TCP_OPT_MAX_LEN);
+    return 0;
+}
+
+/* And with waiting, when the handshake is over. */
+static ssize_t transfer_wait_open(struct sock *k, ssize_t sum)
+{
+    while (transfer_is_opening(k))
+        if (!wait_for_change(TIME_NEVER))
+            break;
+    int error = k->has_ended ? sock_take_error(k) : 0;
+    return error != 0 ? door_error(error) : sum;
+}
+
+static ssize_t transfer_with(int fd, const struct iovec *pieces, int count, int flags, bool out,
+                             struct peer to)
 {
     ssize_t sum = 0;
+    size_t most = 0;
+    bool is_fast_open = (flags & MSG_FASTOPEN) != 0;
+    for (int i = 0; i < count; i++)
+        most += pieces[i].iov_len;
     pthread_mutex_lock(&door.lock);
     struct sock *k = sock_of(fd);
     if (k == NULL || k->kind == SOCK_EPOLL)
         sum = door_error(EBADF);
     else if (count < 0 || count > PIECES)
         sum = door_error(EINVAL);
+    bool may_block = k != NULL && !k->nonblocking && !(flags & MSG_DONTWAIT);
+    if (sum == 0 && is_fast_open)
+        sum = transfer_fast_open(k, to, may_block, &most);
+    flags &= ~MSG_FASTOPEN;
     for (int i = 0; sum >= 0 && i < count; i++) {
         const struct iovec *p = &pieces[i];
-        int more = i + 1 < count ? MSG_MORE : 0;
-        ssize_t n = out ? give(k, p->iov_base, p->iov_len, flags | more)
+        size_t left = out ? u64_min(p->iov_len, most - (size_t)sum) : p->iov_len;
+        int more = i + 1 < count && left == p->iov_len ? MSG_MORE : 0;
+        ssize_t n = out ? give(k, p->iov_base, left, flags | more)
                         : take(k, p->iov_base, p->iov_len, flags | (sum > 0 ? MSG_DONTWAIT : 0));
         if (n < 0) {
             sum = sum > 0 ? sum : n;
@@ -127,11 +179,18 @@ static ssize_t transfer(int fd, const struct iovec *pieces, int count, int flags
         if ((size_t)n < p->iov_len)
             break;
     }
+    if (sum >= 0 && is_fast_open && may_block)
+        sum = transfer_wait_open(k, sum);
     int error = errno;
     wait_done();
     pthread_mutex_unlock(&door.lock);
     errno = error;
     return sum;
+}
+
+static ssize_t transfer(int fd, const struct iovec *pieces, int count, int flags, bool out)
+{
+    return transfer_with(fd, pieces, count, flags, out, (struct peer){0});
 }
 
 static ssize_t transfer_recv(void *unused, int fd, void *to, size_t len, int flags)
@@ -192,15 +251,16 @@ static ssize_t transfer_writev(void *unused, int fd, const struct iovec *pieces,
 static ssize_t transfer_sendto(void *d, int fd, const void *data, size_t len, int flags,
                                const struct sockaddr *to, socklen_t to_len)
 {
-    (void)to;
-    (void)to_len;
-    return transfer_send(d, fd, data, len, flags);
+    (void)d;
+    struct iovec piece = {(void *)(uintptr_t)data, len};
+    return transfer_with(fd, &piece, 1, flags, true, (struct peer){to, to_len});
 }
 
 static ssize_t transfer_sendmsg(void *unused, int fd, const struct msghdr *m, int flags)
 {
     (void)unused;
-    return transfer(fd, m->msg_iov, (int)m->msg_iovlen, flags, true);
+    return transfer_with(fd, m->msg_iov, (int)m->msg_iovlen, flags, true,
+                         (struct peer){m->msg_name, m->msg_namelen});
 }
 
 void transfer_fill(struct door_table *t)
