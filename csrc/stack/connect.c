@@ -57,8 +57,7 @@ int connect_begin(ut_stack *s, const struct flow_key *name, unsigned flags, stru
     tcb_init(&c->tcb, &s->env, &start);
     path_begin(s, c);
     if ((flags & (UT_CONNECT_ECN | UT_CONNECT_NO_ECN)) != 0)
-        c->tcb.ecn.asks =
-            ((flags & UT_CONNECT_ECN) != 0 ? ecn_best(&s->env.params) : ECN_NONE) & 3;
+        c->tcb.ecn.asks = ((flags & UT_CONNECT_ECN) != 0 ? ecn_best(&s->env.params) : ECN_NONE) & 3;
     if ((flags & UT_CONNECT_FAST_OPEN) != 0)
         fast_open_connect(s, c);
     c->has_user = true;

@@ -131,7 +131,7 @@ static bool open_early(ut_stack *s, struct rx *rx, struct listener *l, const str
     fast_open_accept(&c->tcb, half, &rx->seg, fresh, s->now);
     c->fast_open = listen_index(l) + 1;
     l->fast_open_count++;
-    struct trace_subject of = {s->now, c->notice.handle, &c->key, half->iss, half->irs};
+    struct trace_subject of = {s->now, c->notice.handle, &c->key, half->iss, half->irs, 0};
     struct trace_cause cause = {.seg = &rx->seg, .is_received = true};
     trace_add(&s->trace, &of, TCP_LISTEN, TCP_SYN_RECEIVED, cause);
     events_tell(&s->events, &l->notice, UT_ACCEPTABLE);

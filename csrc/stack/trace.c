@@ -61,7 +61,7 @@ static void trace_note(struct notes *n, const struct trace_subject *of, enum tcp
     note->to = (uint8_t)to;
     note->call = cause.call;
     note->error = to == TCP_CLOSED ? of->error : 0;
-    note->flags = cause.seg != NULL ? cause.seg->flags : 0;
+    note->flags = cause.seg != NULL ? (uint8_t)cause.seg->flags : 0; /* without AE */
     note->received = cause.seg != NULL && cause.is_received;
 }
 

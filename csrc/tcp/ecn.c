@@ -123,7 +123,7 @@ bool ecn_learn_again(struct tcb *t, const struct tcp_seg *syn)
         return true;
     if (!ecn_knows_accurate(t->env->params.ecn)) {
         if (setup_flags(syn) != SETUP_SYN)
-            t->ecn.on = t->ecn.ect = false; /* who does not ask any more is believed, as in half.c */
+            t->ecn.on = t->ecn.ect = false; /* believed, as in half.c */
         return true;
     }
     if (flags != 0 && t->ecn.accurate == (flags == SETUP_SYN))

@@ -32,7 +32,7 @@ struct tcp_opts {
     uint32_t ts_val, ts_ecr;
     struct tcp_sack_block sack[TCP_OPT_MAX_SACK];
     uint32_t accecn_field[3]; /* in the wire's order */
-    const uint8_t *cookie; /* in the segment it came with, or where it is kept */
+    const uint8_t *cookie;    /* in the segment it came with, or where it is kept */
 };
 
 /* `p[0..len)` is the option part of a header. Resets *out first. The common established-state

@@ -24,7 +24,6 @@ __all__ = [
     "LinkHolder",
     "RawStack",
     "checksum_name",
-    "congestion_name",
     "counter_names",
     "ffi",
     "lib",
@@ -44,14 +43,15 @@ _poll = lib.ut_poll
 _buffer = ffi.buffer
 
 _LINK_DOWN = -Code.LINK_DOWN
-_SPECIAL_FIELDS = frozenset(
-    ("state", "error", "soft_error", "local", "remote", "congestion_control", "congestion")
-)
+_SPECIAL_FIELDS = {
+    "state", "error", "soft_error", "local", "remote", "congestion_control", "congestion",
+}  # fmt: skip
 _PLAIN_FIELDS = tuple(
     name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
 )
-_BOOL_FIELDS = ("wscale_ok", "timestamps_ok", "sack_ok", "nodelay", "in_recovery", "orphan",
-                "syn_data")  # fmt: skip
+_BOOL_FIELDS = tuple(
+    name for name, field in ConnectionInfo.__dataclass_fields__.items() if field.type is bool
+)
 _LINK_FIELDS = tuple(
     name for name in LinkInfo.__dataclass_fields__ if name not in ("name", "ethernet", "mac")
 )
@@ -109,12 +109,6 @@ def _info(raw: Any) -> ConnectionInfo:
 def checksum_name() -> str:
     """The checksum implementation chosen for this machine: `avx2`, `portable`, ..."""
     return ffi.string(lib.ut_checksum_name()).decode()
-
-
-def congestion_name(index: int) -> str | None:
-    """The congestion control of that number; None beyond the last."""
-    name = lib.ut_congestion_name(index)
-    return None if name == ffi.NULL else ffi.string(name).decode()
 
 
 def counter_names(count: int) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeAlias
 
-from usertcp._binding import congestion_name
+from usertcp._binding import ffi, lib
 from usertcp._congestion_control import CongestionControl
 
 Congestion: TypeAlias = str | CongestionControl
@@ -21,8 +21,8 @@ def congestion_controls() -> tuple[str, ...]:
     (draft-ietf-ccwg-bbr-06).
     """
     names: list[str] = []
-    while (name := congestion_name(len(names))) is not None:
-        names.append(name)
+    while (name := lib.ut_congestion_name(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
     return tuple(names)
 
 
