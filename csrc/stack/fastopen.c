@@ -67,9 +67,12 @@ void fast_open_set_key(ut_stack *s, const uint8_t key[16])
 {
     struct fast_open *f = &s->fast_open;
     renew_key(s); /* the first one follows upon one that nobody can know */
-    f->former = f->key;
-    f->key = key_of(key);
     f->key_until = TIME_NEVER;
+    struct siphash_key new = key_of(key);
+    if (memcmp(&new, &f->key, sizeof new) == 0)
+        return; /* said again: the one before stays good */
+    f->former = f->key;
+    f->key = new;
 }
 
 static void make_cookie(const struct siphash_key *key, const struct flow_key *flow,

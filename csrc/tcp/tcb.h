@@ -135,8 +135,8 @@ struct tcb {
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
-    uint16_t ack_flags; /* of every segment: ACK, and ECE while a mark is told, or ACE */
     struct tcp_fast_open fast_open;
+    uint16_t ack_flags; /* of every segment: ACK, and ECE while a mark is told, or ACE */
 
     /* RFC 9293 3.3.1, send */
     seq32 iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up;

@@ -239,8 +239,9 @@ class Stack:
         """The key of the cookies of TCP Fast Open (RFC 7413 4.1.2), 16 bytes.
 
         Servers behind one name need the same, and a new one now and then; cookies under the one
-        before stay good. Until this is called it is random and changes daily. The cookies are those
-        that Linux makes under this key. `ValueError` for another length.
+        before stay good; the same again changes nothing. Until this is called it is random and
+        changes daily. The cookies are those that Linux makes under this key. `ValueError` for
+        another length.
         """
         if len(key) != 16:
             raise ValueError(f"fast open key: 16 bytes are needed, not {len(key)}")

@@ -107,6 +107,14 @@ def test_cookies_are_of_an_address_and_a_key(peer: Peer):
     late.gets("SYN,ACK", ack=1)
 
 
+def test_the_same_key_again_changes_nothing(peer: Peer):
+    """Who says it on every round does not lose the one before."""
+    cookie = served(peer)
+    for _ in range(2):
+        peer.engine.raw.set_fast_open_key(b"k" * 16, peer.engine.now)
+    opened(peer.another(50001), cookie, b"old but good")
+
+
 @pytest.mark.rfc("7413-03")
 def test_a_random_key_changes_daily(peer: Peer):
     first = served(peer)
