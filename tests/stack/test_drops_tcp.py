@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.bench import FULL_OFFER, Bench, EtherBench, counted, dropped, flags_of
+from stack.bench import FULL_OFFER, Bench, EtherBench, changes, counted, dropped, flags_of
 from usertcp.testing import Peer
 from usertcp.testing.packets import Options, parse_flags
 
@@ -160,6 +160,23 @@ def test_tcp_flags_in_syn_sent(peer: Peer, flags: str):
     with dropped(peer.engine, tcp_flags=1):
         peer.sends(flags, seq=0, ack=1)
         peer.gets_nothing()
+
+
+@pytest.mark.rfc("9768-11")
+@pytest.mark.parametrize(
+    ("first", "second"), [("SYN,AE,CWR,ECE", "SYN,ECE,CWR"), ("SYN,ECE,CWR", "SYN,AE,CWR,ECE")]
+)
+@BOTH
+def test_tcp_ecn_mixed(first: str, second: str, ipv6: bool):
+    """RFC 9768 3.1.5: two modes of feedback in one handshake; the entry goes with the RST."""
+    bench = listening(ipv6=ipv6, ecn=5)
+    assert len(bench.arrives(bench.tcp(first, seq=500))) == 1
+    before = bench.engine.drops()
+    with counted(bench.engine, resets_out=1, half_open=-1, connections=0):
+        (answer,) = bench.arrives(bench.tcp(second, seq=500))
+    assert (flags_of(answer), answer.segment.ack) == ("RST,ACK", 501)
+    assert changes(before, bench.engine.drops()) == {"tcp_ecn_mixed": 1}
+    assert bench.passes(60) == [], "nothing is left that would send again"
 
 
 # -- full ------------------------------------------------------------------------------------------
