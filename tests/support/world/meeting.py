@@ -1,9 +1,11 @@
 """Two programs that meet on a port: the client calls, or both do; perhaps again under one name."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from support.transfer import Transfer
 from support.world.application import Application
+from usertcp._events import CLOSED
 from usertcp.testing import SECOND, EngineError, Simulator
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ class Meeting(Transfer[Application]):
         self.may_fail = False
         self.may_stray = False  # a SYN of the past may open a connection again
         self.tried_at = 0
+        self.fast_open: int | None = None  # the listener's limit, and the client asks for it
+        self.may_repeat = False  # the network may bring a SYN again
+        # Whose SYNs had these ports and ISNs, also of those that were before; and of this one's.
+        self.calls: dict[tuple[int, int], Application] = {}
+        self.call = (0, 0)
+        self.repeats = 0
 
     @property
     def ends(self) -> tuple[Application, Application]:
@@ -40,6 +48,23 @@ class Meeting(Transfer[Application]):
     def begin(self) -> None:
         if not self.crossed:
             self.listen()
+            if self.fast_open is not None and self.listener is not None:
+                self.listener.set_option("fast_open", self.fast_open)
+
+    def introduce(self) -> None:
+        """The client asks for a cookie, in a connection of its own."""
+        client, server = (one.host for one in self.ends)
+        listener = server.engine.listen(self.port)
+        listener.set_option("fast_open", 1)
+        first = client.engine.connect(server.address, self.port, fast_open=True)
+        self.sim.run(self.sim.now + SECOND)
+        accepted = listener.accept()
+        if accepted is None:
+            raise MeetingError(f"port {self.port}: no introduction")
+        first.abort()
+        self.sim.run(self.sim.now + SECOND)
+        accepted.close()
+        listener.close()
 
     def next(self) -> "Meeting | None":
         """What follows this one, if it has ended and something does."""
@@ -56,6 +81,7 @@ class Meeting(Transfer[Application]):
         following = self.later[0]
         following.later = self.later[1:]
         following.repeated = True
+        following.calls = self.calls
         following.begin()
         following.wait()
         return following
@@ -70,9 +96,39 @@ class Meeting(Transfer[Application]):
         if self.listener is None or self.server.connection is None:
             return
         if (stray := self.listener.accept()) is not None:
-            if not self.may_stray:
-                raise MeetingError(f"port {self.port}: a second connection")
-            stray.close()
+            self._take_stray(stray)
+
+    def accept(self) -> "Connection | None":
+        """With Fast Open the ISN tells whose it is."""
+        found = super().accept()
+        if found is None or self.fast_open is None or _name_of(found) == self.call:
+            return found
+        self._take_stray(found)
+        return None
+
+    def _take_stray(self, stray: "Connection") -> None:
+        """Without Fast Open only what answered our SYN,ACK is there. With it a SYN that comes again
+        once its connection is forgotten brings its data again (RFC 7413 6.1), and no other."""
+        repeats = self.fast_open is not None and self.may_repeat
+        if not (repeats or self.may_stray):
+            raise MeetingError(f"port {self.port}: a second connection")
+        if self.fast_open is not None:
+            self._judge_repeat(stray)
+        stray.close()
+
+    def _judge_repeat(self, stray: "Connection") -> None:
+        caller = self.calls.get(_name_of(stray))
+        if caller is None:
+            raise MeetingError(f"port {self.port}: a connection that nobody asked for")
+        server = self.server
+        lives = server.connection is not None and not server.closed
+        if lives and _name_of(stray) == self.call and not server.connection.events & CLOSED:
+            raise MeetingError(f"port {self.port}: the same data twice in one connection's life")
+        with suppress(EngineError):  # it has been reset
+            data = stray.receive()
+            self.repeats += bool(data)
+            if self.prefix and not caller.text.startswith(data):
+                raise MeetingError(f"port {self.port}: a repeated SYN with other data")
 
     def _call(self) -> None:
         hosts = [one.host for one in self.ends]
@@ -83,11 +139,16 @@ class Meeting(Transfer[Application]):
         own = OWN_PORT + self.port if fixed else 0
         made: list[Connection] = []
         try:
-            made.append(a.connect(hosts[1].address, self.port, local_port=own))
+            early = self.fast_open is not None
+            made.append(a.connect(hosts[1].address, self.port, local_port=own, fast_open=early))
             if self.crossed:
-                made.append(b.connect(hosts[0].address, own, local_port=self.port))
+                name = hosts[0].address, own
+                made.append(b.connect(*name, local_port=self.port, fast_open=early))
                 self.server.connection = made[1]
             self.client.connection = made[0]
+            info = made[0].info
+            self.call = info.local[1], info.iss
+            self.calls[self.call] = self.client
         except EngineError as exc:
             if exc.name not in BUSY:
                 raise
@@ -128,3 +189,9 @@ class Meeting(Transfer[Application]):
             for name, one in (("client", self.client), ("server", self.server))
         ]
         return f"\n  port {self.port}: {', '.join(told)}"
+
+
+def _name_of(found: "Connection") -> tuple[int, int]:
+    """The caller's port and ISN."""
+    info = found.info
+    return info.remote[1], info.irs
