@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BUSY = frozenset(("NO_MEMORY", "ADDRESS_IN_USE", "ADDRESS_NOT_AVAILABLE"))  # to be tried again
 ENDINGS = frozenset(("RESET", "TIMED_OUT", "REFUSED", "NET_UNREACHABLE", "HOST_UNREACHABLE"))
 QUIET = 3 * SECOND
+ISN_TICK = SECOND // 250_000  # RFC 9293 3.4.1
 OWN_PORT = 20_000  # and more, of a client that must have the same name again
 
 
@@ -34,29 +35,42 @@ class Meeting(Transfer[Application]):
         self.may_fail = False
         self.may_stray = False  # a SYN of the past may open a connection again
         self.tried_at = 0
+        self.waits = 0.0  # seconds before it calls
         self.fast_open: int | None = None  # the listener's limit, and the client asks for it
         self.may_repeat = False  # the network may bring a SYN again
         # Whose SYNs had these ports and ISNs, also of those that were before; and of this one's.
         self.calls: dict[tuple[int, int], Application] = {}
         self.call = (0, 0)
+        self.has_name = False  # the client's port was chosen
         self.repeats = 0
+        self.is_again = False
 
     @property
     def ends(self) -> tuple[Application, Application]:
         return self.client, self.server
 
     def begin(self) -> None:
+        self.wait(self.waits)
         if not self.crossed:
             self.listen()
             if self.fast_open is not None and self.listener is not None:
                 self.listener.set_option("fast_open", self.fast_open)
 
-    def introduce(self) -> None:
-        """The client asks for a cookie, in a connection of its own."""
+    @property
+    def _own_port(self) -> int:
+        fixed = self.crossed or self.later or self.repeated or self.has_name
+        return OWN_PORT + self.port if fixed else 0
+
+    def introduce(self, *, wraps: int | None = None) -> None:
+        """The client asks for a cookie, in a connection of its own; `wraps`: then time passes until
+        its next ISN is so many below 2**32."""
         client, server = (one.host for one in self.ends)
         listener = server.engine.listen(self.port)
         listener.set_option("fast_open", 1)
-        first = client.engine.connect(server.address, self.port, fast_open=True)
+        self.has_name = wraps is not None
+        name = server.address, self.port
+        first = client.engine.connect(*name, local_port=self._own_port, fast_open=True)
+        iss, began = first.info.iss, self.sim.now
         self.sim.run(self.sim.now + SECOND)
         accepted = listener.accept()
         if accepted is None:
@@ -65,6 +79,10 @@ class Meeting(Transfer[Application]):
         self.sim.run(self.sim.now + SECOND)
         accepted.close()
         listener.close()
+        if wraps is not None:
+            ticks = (-wraps - iss) % 2**32
+            at = began + ticks * ISN_TICK
+            self.sim.run(at if at >= self.sim.now else at + 2**32 * ISN_TICK)
 
     def next(self) -> "Meeting | None":
         """What follows this one, if it has ended and something does."""
@@ -82,8 +100,8 @@ class Meeting(Transfer[Application]):
         following.later = self.later[1:]
         following.repeated = True
         following.calls = self.calls
+        following.waits = 0.05  # time must pass, for another ISN
         following.begin()
-        following.wait()
         return following
 
     def step(self) -> None:
@@ -121,6 +139,8 @@ class Meeting(Transfer[Application]):
         if caller is None:
             raise MeetingError(f"port {self.port}: a connection that nobody asked for")
         server = self.server
+        # Whose first connection the server has aborted may be connected to this one.
+        self.is_again |= _name_of(stray) == self.call
         lives = server.connection is not None and not server.closed
         if lives and _name_of(stray) == self.call and not server.connection.events & CLOSED:
             raise MeetingError(f"port {self.port}: the same data twice in one connection's life")
@@ -135,8 +155,7 @@ class Meeting(Transfer[Application]):
         if any(host.is_stalled for host in hosts) or self.sim.now < self.tried_at:
             return
         a, b = (host.engine for host in hosts)
-        fixed = self.crossed or self.later or self.repeated
-        own = OWN_PORT + self.port if fixed else 0
+        own = self._own_port
         made: list[Connection] = []
         try:
             early = self.fast_open is not None
@@ -156,9 +175,9 @@ class Meeting(Transfer[Application]):
                 one.abort()
             self.wait()
 
-    def wait(self) -> None:
-        """Before it calls: time must pass, for another ISN."""
-        self.tried_at = self.sim.now + SECOND // 20
+    def wait(self, seconds: float = 0.05) -> None:
+        """Before it calls."""
+        self.tried_at = self.sim.now + round(seconds * SECOND)
         self.sim.call_at(self.tried_at, lambda: None)
 
     @property
@@ -178,7 +197,7 @@ class Meeting(Transfer[Application]):
             if changed:
                 continue
             whole = one.got == other.text[: other.sent] and (other.shut or other.failed)
-            if one.ended and not one.failed and one.error is None and not whole:
+            if one.ended and not (one.failed or one.error or whole or self.is_again):
                 raise MeetingError(f"port {self.port}: an end without all{self}")
             if not self.may_fail and one.got != other.text:
                 raise MeetingError(f"port {self.port}: not all came out{self}")

@@ -180,20 +180,29 @@ class World:
                 limit = own.choice((100, 100, 2, 1, 0))
                 for one in (flow, *flow.later):
                     one.fast_open = limit
-        for flow in self.flows:
-            if flow.fast_open is not None and self.draws.happens(f"{flow.port} knows", 0.8):
-                self._introduce(flow)
+            if (own := self.draws.feature(f"{name} begins late", 0.2)) is not None:
+                flow.waits = own.choice((0.3, 3.0, 15.0))
+        self._introduce()
         for flow in self.flows:
             for one in (flow, *flow.later):
                 self._settle(one)
                 one.may_repeat = self._may_repeat(one)
             flow.begin()
 
-    def _introduce(self, flow: Meeting) -> None:
-        """The client asks for a cookie, on a network that is well for once."""
+    def _introduce(self) -> None:
+        """Clients ask for cookies, on a network that is well for once."""
         before = [pipe.impairment for pipe in self.pipes]
         self._soothe(Impairment(delay=0.01) for _ in before)
-        flow.introduce()
+        early = [flow for flow in self.flows if flow.fast_open is not None]
+        for flow in early:
+            rng = self.draws.rng(f"{flow.port} introduced")
+            wraps = rng.choice((None, 0, 2, 300)) if flow is early[-1] else None
+            keys = rng.choice((0, 0, 0, 1, 2))
+            if rng.random() < 0.8:
+                flow.introduce(wraps=wraps)
+            engine = flow.server.host.engine
+            for _ in range(keys):  # the second makes the cookie a bad one
+                engine.raw.set_fast_open_key(rng.randbytes(16), engine.now)
         self._soothe(before, calm=False)
 
     def _soothe(self, impairments: Iterable[Impairment], *, calm: bool = True) -> None:
