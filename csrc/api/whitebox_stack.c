@@ -22,7 +22,10 @@ static const char *timer_fault(const struct tcb *t)
         return "a timer of a connection that has ended";
     if ((t->rexmt_kind == REXMT_NONE) != (t->rexmt_deadline == TIME_NEVER))
         return "a retransmission timer of no kind, or a kind without its timer";
-    if (flight == 0 && t->rexmt_kind != REXMT_NONE && t->rexmt_kind != REXMT_PERSIST)
+    bool is_early = t->state == TCP_SYN_RECEIVED && t->passive; /* fastopen.h, 3: the SYN,ACK's */
+    if (is_early && !t->syn_queued && t->rexmt_kind == REXMT_NONE)
+        return "a SYN,ACK without its timer";
+    if (flight == 0 && !is_early && t->rexmt_kind != REXMT_NONE && t->rexmt_kind != REXMT_PERSIST)
         return "a retransmission timer, and nothing in flight";
     if (t->rexmt_kind == REXMT_PERSIST && t->sendq.end == t->sendq.una &&
         !(t->fin_queued && !tcb_fin_acked(t)))

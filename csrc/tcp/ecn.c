@@ -239,6 +239,10 @@ void ecn_arrive(struct tcb *t, const struct arrival *a)
 
 void ecn_mark_new(struct tcb *t, struct tcp_out *out)
 {
+    if (UT_UNLIKELY(t->fast_open.again > 0)) { /* 3168-11 (MUST): the SYN has carried it */
+        t->fast_open.again -= (uint16_t)u32_min(out->seg.len, t->fast_open.again);
+        return;
+    }
     if (out->seg.len == 0 || t->probe_now)
         return; /* 3168-10, 3168-13 (MUST): neither pure ACKs nor window probes */
     if (t->ecn.ect)

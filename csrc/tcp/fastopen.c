@@ -87,6 +87,7 @@ void fast_open_opened(struct tcb *t, const struct tcp_seg *seg)
          * new data, and snd_nxt is the highest number that is of use to anybody. */
         t->retransmits++;
         t->bytes_retransmitted += sent - acked;
+        t->fast_open.again = (uint16_t)(sent - acked);
     }
     t->snd_una = t->snd_nxt = seg->ack;
 }

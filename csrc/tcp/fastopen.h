@@ -32,6 +32,7 @@ struct tcp_fast_open {
     bool waits : 1;      /* the SYN is held back */
     bool data_sent : 1;  /* active: with the SYN */
     bool data_acked : 1; /* at least some of it; passive: some was taken */
+    uint16_t again;      /* active: bytes that went with the SYN in vain, and have not left since */
 };
 
 /* Lies where recovery keeps its own later; all zero once ESTABLISHED. */

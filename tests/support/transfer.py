@@ -136,10 +136,14 @@ class Transfer(Generic[Either]):
         engine = self.client.host.engine
         self.client.connection = engine.connect(self.server.host.address, self.port)
 
+    def accept(self) -> Connection | None:
+        """The server's, once it is there."""
+        return self.listener.accept() if self.listener is not None else None
+
     def step(self) -> None:
         """What the programs do after something has happened."""
         if self.server.connection is None and self.listener is not None:
-            self.server.connection = self.listener.accept()
+            self.server.connection = self.accept()
         for one in (self.client, self.server):
             one.turn()
             self.check_cwnd(one.host)

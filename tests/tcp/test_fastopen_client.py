@@ -2,6 +2,7 @@
 
 import pytest
 
+from tcp.ecn import ECT_0, NOT_ECT
 from tcp.fastopen import COOKIE, OFFER, introduced
 from usertcp import _events
 from usertcp.testing import Peer
@@ -63,6 +64,23 @@ def test_what_was_not_taken_goes_with_the_ack(peer: Peer, taken: int):
     assert info.bytes_acked == 5
     assert (info.retransmits, info.bytes_retransmitted) == (1, 5 - taken)
     assert info.syn_data == bool(taken)
+
+
+@pytest.mark.rfc("3168-11")
+@pytest.mark.parametrize("taken", [0, 4])
+def test_what_went_with_the_syn_in_vain_is_not_ecn_capable(peer: Peer, taken: int):
+    """It is old data, though numbered as new; found by a world with Fast Open and ECN."""
+    peer = introduced(peer)
+    peer.app.connection = peer.engine.connect(
+        str(peer.host), peer.port, local_port=peer.app.port, ecn=True, fast_open=True
+    )
+    peer.app.connection.set_option("nodelay", 1)
+    peer.app.send(b"hello")
+    peer.gets("SYN,ECE,CWR", seq=0, data=b"hello")
+    peer.sends("SYN,ECE,ACK", seq=0, ack=1 + taken, **OFFER)
+    assert peer.gets("PSH,ACK", data=b"hello"[taken:]).ecn == NOT_ECT
+    peer.app.send(b" world")
+    assert peer.gets("PSH,ACK", seq=6, data=b" world").ecn == ECT_0
 
 
 @pytest.mark.parametrize("ack", [0, 7, 1 << 30])

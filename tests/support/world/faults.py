@@ -105,6 +105,15 @@ class Faults:
             self._at(at, partial(fail_after, host.engine, count))
             self._at(at + lasts, partial(fail_after, host.engine, ALL_SUCCEED))
 
+    def key(self, host: SimHost) -> None:
+        """Of its Fast Open cookies: another one, and what the former made is good once more."""
+        if (rng := self.draws.feature(f"{host.name} key", 0.1)) is not None:
+            for _ in range(rng.choice((1, 2, 5))):
+                self._at(self._when(rng), partial(self._set_key, host, rng.randbytes(16)))
+
+    def _set_key(self, host: SimHost, key: bytes) -> None:
+        host.engine.raw.set_fast_open_key(key, self.sim.now)
+
     def _at(self, at: int, function: Callable[[], None]) -> None:
         """Then, unless faults are over."""
         self.sim.call_at(at, lambda: function() if self.sim.now < self.until else None)

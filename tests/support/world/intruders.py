@@ -12,6 +12,7 @@ from usertcp.testing import SECOND
 from usertcp.testing.impair import Pipe
 from usertcp.testing.packets import (
     ACK,
+    AE,
     CWR,
     ECE,
     FIN,
@@ -122,9 +123,10 @@ class Habits:
     merge: float = 0.0
     divide: float = 0.0  # ACKs into several, that also end within segments
     sack: float = 0.0  # leaves SACK blocks out
-    flags: float = 0.0  # PSH, URG with any pointer, ECE, CWR
+    flags: float = 0.0  # PSH, URG with any pointer, ECE, CWR, AE
     payload: float = 0.0  # with repaired checksums: nobody can tell
     strips: frozenset[str] = frozenset()  # options, from every SYN
+    late_syn: float = 0.0  # seconds or so until a SYN with data comes again, and again
 
 
 class Vandal:
@@ -134,6 +136,8 @@ class Vandal:
     def __init__(self, pipe: Pipe, rng: random.Random, habits: Habits) -> None:
         self.pipe, self.rng, self.habits = pipe, rng, habits
         self.calm = False
+        self.until = 0  # nothing comes again later
+        self.late: list[tuple[int, bytes]] = []
         self.seen: list[tuple[int, bytes]] = []
         self.held: tuple[int, Packet] | None = None  # waits for its continuation
         self.acked: dict[int, int] = {}  # by the sender's port: the last ACK that passed
@@ -154,6 +158,8 @@ class Vandal:
         out = []
         for one in self._changed(data, now):
             out += self.pipe.offer(one, now)
+        out += [late for late in self.late if late[0] < self.until]
+        self.late.clear()
         return out
 
     def _changed(self, data: bytes, now: int) -> list[bytes]:
@@ -166,6 +172,10 @@ class Vandal:
             return [data]
         packets: list[bytes] = []
         body = self._joined(self._stripped(packet.body), now, packets)
+        if habits.late_syn and body.flags & SYN and body.payload:
+            waits = [rng.expovariate(1 / habits.late_syn) for _ in range(rng.choice((1, 3)))]
+            again = replace(packet, body=body).encode()
+            self.late = [(now + round(wait * SECOND), again) for wait in waits]
         if rng.random() < habits.window and not body.flags & SYN:
             factor = rng.choice((0, 0.1, 0.5, 2))
             body = replace(body, window=min(round(body.window * factor), 65535))
@@ -194,7 +204,7 @@ class Vandal:
             fewer = body.options.sack[: rng.randrange(len(body.options.sack))]
             body = replace(body, options=replace(body.options, sack=fewer))
         if rng.random() < self.habits.flags:
-            flags = body.flags ^ rng.choice((PSH, ECE, CWR, URG))
+            flags = body.flags ^ rng.choice((PSH, ECE, CWR, AE, URG))
             body = replace(body, flags=flags, urgent=rng.getrandbits(16) if flags & URG else 0)
         return body
 

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def result_of(seed: int, without: frozenset[str], *, tracing: bool = False) -> d
     world.sim.tracing = tracing
     try:
         result = world.run()
-        found |= {"packets": result.packets, "late": result.late, "digest": result.digest}
+        found |= asdict(result)
     except Exception as exc:
         found["error"] = f"{type(exc).__name__}: {exc}"
         found["trace"] = str(world.sim.trace)

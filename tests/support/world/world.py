@@ -1,6 +1,7 @@
 """Builds what a seed draws, runs it, judges it at every step and at the end."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from support.world.faults import ALL_SUCCEED, IS_TEST_BUILD, Faults, calm_link, 
 from support.world.intruders import Habits, OffPath, Vandal
 from support.world.meeting import Meeting
 from usertcp._binding import ffi, lib
-from usertcp.testing import SECOND, Simulator
+from usertcp.testing import SECOND, Impairment, Simulator
 from usertcp.testing._engine import START
 from usertcp.testing.simulator import SimHost
 
@@ -28,7 +29,7 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "use_rack": (True, True, True, False),
     "use_timestamps": (True, True, False),
     "use_window_scale": (True, True, True, False),
-    "ecn": (2, 1, 0),
+    "ecn": (2, 1, 0, 3, 4, 5),
     "nodelay": (True, False),
     "mtu_probing": (1, 1, 0, 2),
     "quick_acks": (16, 0),
@@ -52,6 +53,10 @@ class Result:
     """What a world came to; the same for the same seed."""
 
     packets: int
+    early: int
+    """Connections that took data with the SYN."""
+    repeats: int
+    """And those that a repeated SYN began."""
     late: float
     """The part of its bound that it took once faults had stopped."""
     digest: str
@@ -68,8 +73,6 @@ class World:
         self.flows: list[Meeting] = []
         self.closed_at = 0  # by all programs
         self.changed = self.mortal = False
-        rng = self.draws.rng("world")
-        self.faults_end = self.sim.now + round(rng.choice((1, 5, 30, 120)) * SECOND)
         self.version = 6 if self.draws.feature("ipv6", 0.2) else 4
         # Who keeps no state needs the handshake's ACK first, and once: so the network is, then.
         self.is_tidy = self.draws.happens("cookies", 0.05)
@@ -83,6 +86,11 @@ class World:
         self.hosts = [self._host(name) for name in ("a", "b", "c")[: 2 + third]]
         self._join()
         self._draw_flows()
+        lasts = self.draws.rng("world").choice((1, 5, 30, 120))
+        self.faults_end = self.sim.now + round(lasts * SECOND)
+        for pipe in self.pipes:
+            if isinstance(pipe, Vandal):
+                pipe.until = self.faults_end
         self.faults = Faults(self.sim, self.draws, self.faults_end)
         if not self.is_tidy:
             self._draw_faults()
@@ -105,6 +113,12 @@ class World:
                 kinds = ("mss", "wscale", "sack_permitted", "timestamps")
                 habits.strips = frozenset(own.sample(kinds, own.choice((1, 1, 4))))
                 rng, self.mortal = rng or own, True
+            if (own := self.draws.feature(f"{name} strip cookie", 0.07)) is not None:
+                habits.strips |= {"cookie"}
+                rng = rng or own
+            if (own := self.draws.feature(f"{name} late syn", 0.15)) is not None:
+                habits.late_syn = own.choice((0.1, 1.0, 10.0))
+                rng = rng or own
             self.changed |= habits.payload > 0
             if rng is not None:
                 self.habits[name] = rng, habits
@@ -162,10 +176,48 @@ class World:
             if again and self.draws.feature(f"{name} again", 0.8) is not None:
                 flow.later = [self._flow(f"{name} again {i}", *ends, 7 + number) for i in range(3)]
             self.flows.append(flow)
+            if (own := self.draws.feature(f"{name} fast open", 0.3)) is not None:
+                limit = own.choice((100, 100, 2, 1, 0))
+                for one in (flow, *flow.later):
+                    one.fast_open = limit
+            if (own := self.draws.feature(f"{name} begins late", 0.2)) is not None:
+                flow.waits = own.choice((0.3, 3.0, 15.0))
+        self._introduce()
         for flow in self.flows:
             for one in (flow, *flow.later):
                 self._settle(one)
+                one.may_repeat = self._may_repeat(one)
             flow.begin()
+
+    def _introduce(self) -> None:
+        """Clients ask for cookies, on a network that is well for once."""
+        before = [pipe.impairment for pipe in self.pipes]
+        self._soothe(Impairment(delay=0.01) for _ in before)
+        early = [flow for flow in self.flows if flow.fast_open is not None]
+        for flow in early:
+            rng = self.draws.rng(f"{flow.port} introduced")
+            wraps = rng.choice((None, 0, 2, 300)) if flow is early[-1] else None
+            keys = rng.choice((0, 0, 0, 1, 2))
+            if rng.random() < 0.8:
+                flow.introduce(wraps=wraps)
+            engine = flow.server.host.engine
+            for _ in range(keys):  # the second makes the cookie a bad one
+                engine.raw.set_fast_open_key(rng.randbytes(16), engine.now)
+        self._soothe(before, calm=False)
+
+    def _soothe(self, impairments: Iterable[Impairment], *, calm: bool = True) -> None:
+        for pipe, impairment in zip(self.pipes, impairments, strict=False):
+            pipe.impairment = impairment
+            if isinstance(pipe, Vandal):
+                pipe.calm = calm
+
+    def _may_repeat(self, flow: Meeting) -> bool:
+        """Whether a SYN may come after its connection: repeated, or much later than the next."""
+        source, target = (one.host for one in flow.ends)
+        pipe: Any = source.pipes[target.engine.addresses[0].ip.packed][0]
+        habits = pipe.habits if isinstance(pipe, Vandal) else Habits()
+        again = pipe.impairment.duplicate or habits.replay or habits.late_syn
+        return bool(again) or "clock" in self.draws.present
 
     def _settle(self, flow: Meeting) -> None:
         flow.may_fail = self.mortal or any(map(is_rude, flow.ends))
@@ -207,6 +259,7 @@ class World:
             self.faults.pipe(name, pipe, self.version)  # type: ignore[arg-type]
         for host in self.hosts:
             self.faults.memory(host)
+            self.faults.key(host)
             if not self.is_brief:
                 self.faults.stall(host)
         if not self.is_brief:
@@ -232,7 +285,13 @@ class World:
                     break
                 self._step()
             self._judge()
-            return Result(sim.packets, late, sim.digest)
+            return Result(
+                packets=sim.packets,
+                early=sum(one.engine.counters().get("fast_open_accepted", 0) for one in self.hosts),
+                repeats=sum(flow.repeats for flow in self.flows),
+                late=late,
+                digest=sim.digest,
+            )
 
     def _go(self, until: int) -> bool:
         self._step()
@@ -248,10 +307,7 @@ class World:
             host.stalled_until = min(host.stalled_until, self.sim.now)
             if IS_TEST_BUILD:
                 fail_after(host.engine, ALL_SUCCEED)
-        for pipe in self.pipes:
-            pipe.impairment = calm_link(pipe.impairment)
-            if isinstance(pipe, Vandal):
-                pipe.calm = True
+        self._soothe(calm_link(pipe.impairment) for pipe in self.pipes)
         for one in self._programs():
             one.calm = True
 
