@@ -217,6 +217,13 @@ static inline uint32_t cc_half_flight(const struct cc_loss *l)
     uint32_t half = l->flight / 2, least = 2 * l->mss;
     return half > least ? half : least;
 }
+/* For algorithms: the same loss in a window of `cwnd`. RFC 5681 3.1 (4) halves a FlightSize that
+ * its senders keep within cwnd. With SACK it outgrows cwnd in long recovery, where new data follows
+ * what is SACKed: half of it could be more than the window that lost. */
+static inline struct cc_loss cc_within(const struct cc_loss *l, uint32_t cwnd)
+{
+    return (struct cc_loss){l->now, l->flight < cwnd ? l->flight : cwnd, l->mss};
+}
 /* For algorithms: the restart window after idle (RFC 5681 4.1). */
 void cc_restart(struct tcp_cc *cc, uint32_t mss, ns_t idle, ns_t rto);
 

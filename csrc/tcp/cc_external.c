@@ -170,10 +170,11 @@ static void external_on_lost(struct tcp_cc *cc, const struct cc_lost *l)
 static void external_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
 {
     struct cc_external *x = external_of(cc);
+    struct cc_loss had = cc_within(l, cc->cwnd);
     mind_patience(x, l->now, l->flight);
     if (reduces(x)) {
         x->phase = CC_IN_RECOVERY;
-        reduce(x, l, cc_half_flight(l));
+        reduce(x, &had, cc_half_flight(&had));
     }
     ask_about(x, CC_EV_RECOVERY, l->now);
 }
@@ -191,9 +192,10 @@ static void external_on_recovered(struct tcp_cc *cc, const struct cc_loss *l)
 static void external_on_ecn(struct tcp_cc *cc, const struct cc_loss *l)
 {
     struct cc_external *x = external_of(cc);
+    struct cc_loss had = cc_within(l, cc->cwnd);
     mind_patience(x, l->now, l->flight);
     if (reduces(x))
-        reduce(x, l, u32_max(l->flight / 2, l->mss)); /* RFC 3168 6.1.2 */
+        reduce(x, &had, u32_max(had.flight / 2, l->mss)); /* RFC 3168 6.1.2 */
     x->marks++;
     ask_about(x, CC_EV_ECN, l->now);
 }
@@ -201,7 +203,10 @@ static void external_on_ecn(struct tcp_cc *cc, const struct cc_loss *l)
 static void external_on_rto(struct tcp_cc *cc, const struct cc_loss *l, bool first)
 {
     struct cc_external *x = external_of(cc);
-    uint32_t ssthresh = first ? cc_half_flight(l) : cc->ssthresh;
+    /* PRR's cwnd, or that of slow start, says less of the path than what they lead to. */
+    uint32_t cwnd = x->phase == CC_STEADY ? cc->cwnd : u32_max(cc->cwnd, cc->ssthresh);
+    struct cc_loss had = cc_within(l, cwnd);
+    uint32_t ssthresh = first ? cc_half_flight(&had) : cc->ssthresh;
     reduce(x, l, l->mss); /* RFC 5681 3.1: the loss window */
     cc->ssthresh = ssthresh;
     x->phase = CC_AFTER_RTO;

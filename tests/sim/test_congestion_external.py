@@ -246,11 +246,20 @@ def test_a_late_control_neither_stalls_nor_melts_the_stream(bulks):
     flow = bulk.start(control)
     bulk.run(1)
     bulk.is_answering = False
-    bulk.run(1)
+    windows: list[tuple[int, int]] = []
+
+    def note() -> None:
+        windows.append(((now := bulk.info(flow)).fast_recoveries, now.cwnd))
+
+    bulk.run(1, each=note)
     info = bulk.info(flow)
     assert info.congestion["overdue"] == 1
     assert info.pacing_rate == 0
     assert info.cwnd <= 3 * BDP
+    # Most of FlightSize is SACKed by then: half of it would be more than the window that lost.
+    losses = [(a, b) for a, b in zip(windows, windows[1:], strict=False) if b[0] > a[0]]
+    assert losses
+    assert all(now[1] <= was[1] // 2 + MSS for was, now in losses)
     bulk.run(1)
     before = bulk.info(flow).bytes_retransmitted
     (share,) = shares(bulk, 0, 8)
