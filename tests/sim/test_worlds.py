@@ -112,11 +112,32 @@ def test_every_kind_of_thing_is_drawn_now_and_then():
     kinds = (
         "loss", "burst", "duplicate", "reorder", "jitter", "mark", "mark_above", "corrupt",
         "partition", "mtu", "stall", "memory", "window", "replay", "split", "merge", "payload",
-        "strip", "aborts", "closes", "slow", "idle", "late", "restless", "polite", "isn", "wrap",
+        "strip", "strip cookie", "late syn", "key", "fast open", "waits",
+        "aborts", "closes", "slow", "idle", "late", "restless", "polite", "isn", "wrap",
     )  # fmt: skip
     missing = [kind for kind in kinds if not any(name.endswith(kind) for name in drawn)]
     assert not missing
     assert drawn >= {"clock", "off-path", "third stack", "cookies", "ipv6", "flow 1", "flow 2"}
+
+
+@pytest.mark.rfc("7413-10", "7413-11")
+def test_data_comes_with_syns_and_now_and_then_twice(worker: Worker):
+    """Else what holds of them would hold of nothing."""
+    seeds = [seed for seed in range(400) if has_fast_open(World(seed))]
+    early = repeats = 0
+    for seed in seeds:
+        found = worker.run(seed)
+        assert found["error"] is None, f"make sim SEED={seed}: {found['error']}"
+        early += found["early"]
+        repeats += found["repeats"]
+        if early >= 10 and repeats:
+            return
+    pytest.fail(f"{early} connections in {len(seeds)} worlds, {repeats} repeated")
+
+
+def has_fast_open(world: World) -> bool:
+    """Where a SYN with data may come again after its connection."""
+    return any(flow.fast_open and flow.may_repeat for flow in world.flows)
 
 
 def test_many_connections_leave_no_memory_behind():

@@ -78,7 +78,8 @@ class World:
         self.is_tidy = self.draws.happens("cookies", 0.05)
         # And nothing lives longer than MSL where names are used again.
         self.is_brief = self.draws.happens("again", 0.15)
-        self.cookies = self.draws.feature("cookies", 0.05) is not None
+        own = self.draws.feature("cookies", 0.05)
+        self.cookies = own.choice((2, 1)) if own is not None else 0  # always, or for want of room
         self.habits: dict[str, tuple[random.Random, Habits]] = {}
         if not self.is_tidy:
             self._draw_vandals()
@@ -128,7 +129,9 @@ class World:
         config = {"rto_max": 10.0} | self.draws.options(name, OPTIONS)
         mtus = {"mtu": (1500, 1500, 576 if self.version == 4 else 1280, 9000)}
         config |= self.draws.options(name, mtus)
-        config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": 2 if self.cookies else 0}
+        config |= {"msl": MSL, "synack_retries": 100, "syn_cookies": self.cookies}
+        if self.cookies == 1:
+            config["max_half_open"] = 1
         config |= MORTAL if self.mortal else PATIENT
         if (rng := self.draws.feature(f"{name} isn", 0.25)) is not None:
             config["fixed_isn"] = 0xFFFFFFF0 + rng.randrange(16)
@@ -180,7 +183,7 @@ class World:
                 limit = own.choice((100, 100, 2, 1, 0))
                 for one in (flow, *flow.later):
                     one.fast_open = limit
-            if (own := self.draws.feature(f"{name} begins late", 0.2)) is not None:
+            if (own := self.draws.feature(f"{name} waits", 0.2)) is not None:
                 flow.waits = own.choice((0.3, 3.0, 15.0))
         self._introduce()
         for flow in self.flows:
