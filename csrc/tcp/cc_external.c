@@ -82,7 +82,8 @@ static void mind_patience(struct cc_external *x, ns_t now, uint32_t pipe)
     if (x->lost != 0)
         pipe /= 2; /* losses that nobody has answered */
     cc->cwnd = u32_min(cc->cwnd, u32_max(pipe, cc_initial_window(x->mss)));
-    cc->ssthresh = u32_min(cc->ssthresh, cc->cwnd);
+    if (x->phase != CC_AFTER_RTO) /* which has left a segment in flight, and its own ssthresh */
+        cc->ssthresh = u32_min(cc->ssthresh, cc->cwnd);
 }
 
 static void apply_wanted(struct cc_external *x)
