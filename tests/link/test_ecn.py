@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 import usertcp
-from support.netns import in_namespace, veth
+from support.netns import in_namespace, kernel_counts, veth
 
 KERNEL = {4: "10.7.0.1", 6: "fd07::1"}
 OURS = {4: "10.7.0.2", 6: "fd07::2"}
@@ -47,14 +47,6 @@ def network(asks: bool) -> None:
     command = ["nft", "-f", "-"]
     if subprocess.run(command, input=ROUTER.encode(), check=False).returncode:
         pytest.skip("this kernel's netfilter cannot mark")
-
-
-def kernel_counts() -> dict[str, int]:
-    lines = Path("/proc/net/netstat").read_text().splitlines()
-    found: dict[str, int] = {}
-    for names, values in zip(lines[::2], lines[1::2], strict=True):
-        found |= dict(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
-    return found
 
 
 def exchange(sock: socket.socket) -> None:

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 import usertcp
-from support.netns import in_namespace, veth
+from support.netns import in_namespace, kernel_counts, veth
 from usertcp.testing import EngineHarness
 from usertcp.testing.packets import ACK, SYN, Options, Packet, Segment
 
@@ -33,14 +33,6 @@ def kernel_with(use: int) -> None:
     except OSError:
         pytest.skip("/proc/sys is read-only here")
     veth()
-
-
-def kernel_counts() -> dict[str, int]:
-    lines = Path("/proc/net/netstat").read_text().splitlines()
-    found: dict[str, int] = {}
-    for names, values in zip(lines[::2], lines[1::2], strict=True):
-        found |= dict(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
-    return found
 
 
 def limit(sock: socket.socket) -> None:

@@ -13,6 +13,7 @@ import struct
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -79,6 +80,15 @@ def drop_capabilities() -> None:
     header = struct.pack("II", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
     if ctypes.CDLL(None).capset(header, bytes(24)) != 0:
         raise OSError("capset")
+
+
+def kernel_counts() -> dict[str, int]:
+    """The kernel's counters of TCP and IP in this namespace, as `nstat` names them without Ext."""
+    lines = Path("/proc/net/netstat").read_text().splitlines()
+    found: dict[str, int] = {}
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        found |= dict(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
+    return found
 
 
 def veth(ours: str = "v1", kernel: str = "v0", mtu: int = 1500) -> None:
