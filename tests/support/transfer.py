@@ -36,6 +36,8 @@ class Program:
     snd_nxt: int = 0
     probes: int = 0
     probed: int = 0  # bytes of probes since no more than cwnd was in flight
+    cwnd: int = 0
+    time_outs: int = 0
     checked: int = 0
     _reads_at: int = 0
 
@@ -193,13 +195,18 @@ class Transfer(Generic[Either]):
 def check_cwnd(one: Program, info: Any) -> None:
     """RFC 8985 7.3: a tail loss probe does not ask cwnd, and may be more than it allows. That lasts
     until what is in flight is within cwnd again: over a time-out that is undone, a second one may
-    have followed."""
+    have followed. A host that stood still may send and then time out in one turn: what left was
+    within cwnd as it was before."""
+    former = one.cwnd if info.rto_count != one.time_outs else 0
+    one.cwnd, one.time_outs = info.cwnd, info.rto_count
     before, one.snd_nxt = one.snd_nxt, info.snd_nxt
     sent = (info.snd_nxt - before) % 2**32
     probed, one.probes = info.tlp_probes - one.probes, info.tlp_probes
     one.probed += probed * info.snd_mss
     if 1 < sent < 2**31 and info.state != State.SYN_SENT:  # 1: a probe, or a FIN
-        allowed = max(info.cwnd, sent if sent <= info.snd_mss else 0) + one.probed + 1  # the FIN
+        allowed = (
+            max(info.cwnd, former, sent if sent <= info.snd_mss else 0) + one.probed + 1
+        )  # the FIN
         if not (probed and sent <= info.snd_mss):
             assert info.pipe <= allowed, (
                 f"more in flight than cwnd: sent {sent}, pipe {info.pipe}, cwnd {info.cwnd}"
