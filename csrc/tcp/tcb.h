@@ -88,6 +88,7 @@ struct tcb {
     struct tcp_times *times; /* times.h; NULL = nothing is noted */
     uint32_t trouble_index, times_index;
     uint32_t log_index;
+    struct tcp_fast_open fast_open;
     struct sent_log *log; /* sent.h; NULL = nothing in flight (or no memory) */
     uint8_t state;        /* enum tcp_state; tcp_set_state only */
     uint8_t events;       /* enum tcp_event, not yet told */
@@ -135,7 +136,6 @@ struct tcb {
     uint16_t seen_mss; /* largest segment the peer has sent: what "full-sized" means to our ACKs */
     uint8_t dup_acks, syn_tries;
     uint8_t quick_acks; /* data segments still to be acknowledged at once */
-    struct tcp_fast_open fast_open;
     uint16_t ack_flags; /* of every segment: ACK, and ECE while a mark is told, or ACE */
 
     /* RFC 9293 3.3.1, send */
