@@ -162,7 +162,9 @@ static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
         at = s.hi;
         if (!sent_before(o, lo, &s))
             continue;
-        ns_t due = time_after(s.last, wait);
+        /* Where a round trip takes no time, what was sent again this instant would be lost with
+         * every ACK, and sent again: two ends could go on so for ever. */
+        ns_t due = time_after(s.last, s.again && wait == 0 ? NS_PER_MS : wait);
         if (due > now)
             o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */
         else

@@ -251,3 +251,20 @@ def test_hundreds_of_holes_are_remembered(peer: Peer):
     peer.sends(ack=1 + size * (count - 4), sack=tail)
     again += [(one.seq - 1) // size for one in peer.gets_all()]
     assert again == list(range(0, count, 2))
+
+
+def test_what_was_sent_again_this_instant_is_not_lost(peer: Peer):
+    """A path without delay, and a peer that says the same for ever: 3 and 4 were sent again before
+    5, which has arrived, but no time has passed. Each report had its answer, without end."""
+    peer.configure(rto_min=1.0, snd_buffer=1 << 18).establish(mss=MSS, window=1 << 20, rtt=0)
+    peer.sends(window=1 << 20)
+    peer.app.send(bytes(10 * MSS))
+    assert numbers(peer.gets_all()) == list(range(10))
+    peer.advance(1.2)
+    assert numbers(peer.gets_all()) == [9, 0], "a tail probe, then the time-out"
+    assert [ack(peer, number) for number in (1, 2, 3)] == [[1, 2], [3, 4], [5, 6]]
+    assert ack(peer, 3, (5, 6)) == [7]
+    for _ in range(20):
+        assert ack(peer, 3, (5, 6)) == []
+    peer.gets_nothing(within=0.0009)
+    assert numbers(peer.gets_all(within=0.0002)) == [3, 4]
