@@ -233,9 +233,9 @@ def pair() -> list[bytes]:
     seeds = [u8(how) + seed for how in hows for seed in (talk + close, bad * 2 + close, spoil, bad)]
     probe = bytes.fromhex("0e0faa0fa078a096002f05b40000aa0faa")
     storm = bytes.fromhex(
-        "0ef155f0feffff0f6278aa0fa003039600416e6e9600416e6e6e6e6c6e6e6e6e6e6eb46e6e87f0feffff0f6278aa"
-        "0fa003039600416e6e9600416e6e6e6e6c6e6e6e6e6e6ee9e9e9e9e9e901e9116e00ffffffffffff9effaa960218"
-        "00"
+        "0ef155f0feffff0f6278aa0fa003039600416e6e9600416e6e6e6e6c6e6e6e6e6e6eb46e6e87f0fe"
+        "ffff0f6278aa0fa003039600416e6e9600416e6e6e6e6c6e6e6e6e6e6ee9e9e9e9e9e901e9116e00"
+        "ffffffffffff9effaa96021800"
     )
     # Found: an MTU probe, acknowledged in part and then lost; round trips that take no time.
     return [*seeds, probe, storm]
