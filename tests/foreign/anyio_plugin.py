@@ -127,11 +127,11 @@ def to_loopback() -> None:
     begin, start = Socket.begin_connect, RawSocket.start_connect
     packed_loopback = {pack_text(asked): pack_text(real) for asked, real in LOOPBACK.items()}
 
-    def begin_connect(self: Socket, packed: bytes, port: int) -> Endpoint:
-        return begin(self, packed_loopback.get(packed, packed), port)
+    def begin_connect(self: Socket, packed: bytes, port: int, **options: Any) -> Endpoint:
+        return begin(self, packed_loopback.get(packed, packed), port, **options)
 
-    def start_connect(self: RawSocket, address: Any) -> SocketEndpoint:
-        return start(self, (LOOPBACK.get(address[0], address[0]), *address[1:]))
+    def start_connect(self: RawSocket, address: Any, **options: Any) -> SocketEndpoint:
+        return start(self, (LOOPBACK.get(address[0], address[0]), *address[1:]), **options)
 
     Socket.begin_connect = begin_connect  # type: ignore[method-assign]
     RawSocket.start_connect = start_connect  # type: ignore[method-assign]
