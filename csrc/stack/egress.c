@@ -115,7 +115,7 @@ static void egress_out(ut_stack *s, const struct conn *c, struct tcp_out *out,
 static uint32_t egress_limit(const ut_stack *s, const struct conn *c)
 {
     bool is_v4 = ipaddr_is_v4(&c->key.remote);
-    /* RFC 9768 3.3.3: where CWR is a bit of a counter, what cuts segments would keep it on the
+    /* RFC 9768 3.3.4: where CWR is a bit of a counter, what cuts segments would keep it on the
      * first only. */
     if (!egress_has_tso(s, is_v4) || (c->tcb.ack_flags & TCP_CWR))
         return 1;
