@@ -18,7 +18,7 @@ def test_hundreds_of_holes_are_filled_once_each(name: str):
         flow = bulk.start(name)
         bulk.run(2)
         info = bulk.info(flow)
-        assert 200 < info.retransmits < 1700 if name == "cubic" else 900
+        assert 200 < info.retransmits < (1700 if name == "cubic" else 900)
         assert info.spurious_retransmits == 0
         assert info.rto_count == 0
         assert bulk.ends[1].raw.counters()["drop_tcp_reasm_full"] == 0
