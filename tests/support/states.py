@@ -119,9 +119,9 @@ WAYS: dict[str, Callable[[Peer], There]] = {
 }
 
 
-def reach(peer: Peer, state: str) -> There:
-    """Brings the stack of `peer` into `state`; nothing waits to be sent then."""
-    peer.configure(msl=MSL)
+def reach(peer: Peer, state: str, **options: object) -> There:
+    """Brings the stack of `peer`, with `options`, into `state`; nothing waits to be sent then."""
+    peer.configure(msl=MSL, **options)
     there = WAYS[state](peer)
     peer.gets_nothing()
     assert peer.app.state == state.partition("/")[0]
