@@ -58,6 +58,18 @@ void alloc_put(struct alloc *a, void *p, size_t size)
     free(p);
 }
 
+void *alloc_grow(struct alloc *a, void *old, size_t used, size_t size, size_t to)
+{
+    void *p = alloc_get(a, to);
+    if (p == NULL)
+        return NULL;
+    if (used != 0)
+        memcpy(p, old, used);
+    if (size != 0)
+        alloc_put(a, old, size);
+    return p;
+}
+
 void *alloc_map(struct alloc *a, size_t size)
 {
     if (!alloc_may_take(a, size))

@@ -21,6 +21,9 @@ void alloc_init(struct alloc *a, uint64_t limit);
 void *alloc_get(struct alloc *a, size_t size);
 /* `size` must be what alloc_get was given. NULL is allowed. */
 void alloc_put(struct alloc *a, void *p, size_t size);
+/* `to` bytes that begin with the first `used` of `old`, which goes back; `size` as in alloc_put, 0:
+ * `old` was not taken here, and stays. NULL: there is no more, and nothing has changed. */
+void *alloc_grow(struct alloc *a, void *old, size_t used, size_t size, size_t to);
 /* Page-aligned, lazily backed by the system; for rings. NULL as above. */
 void *alloc_map(struct alloc *a, size_t size);
 void alloc_unmap(struct alloc *a, void *p, size_t size);

@@ -29,12 +29,11 @@ bool deadline_reserve(struct deadline_heap *h, uint32_t nodes)
     uint32_t capacity = (uint32_t)u64_min(u64_max(grown, nodes), UINT32_MAX - 1u);
     if (capacity < nodes)
         return false;
-    struct deadline_node **node = alloc_get(h->alloc, capacity * sizeof(struct deadline_node *));
+    size_t size = sizeof(struct deadline_node *);
+    struct deadline_node **node =
+        alloc_grow(h->alloc, h->node, h->count * size, h->capacity * size, capacity * size);
     if (node == NULL)
         return false;
-    if (h->count != 0)
-        memcpy(node, h->node, h->count * sizeof(struct deadline_node *));
-    alloc_put(h->alloc, h->node, h->capacity * sizeof(struct deadline_node *));
     h->node = node;
     h->capacity = capacity;
     return true;

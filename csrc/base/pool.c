@@ -52,12 +52,10 @@ static uint8_t *pool_link_of(const struct pool *p, uint32_t index)
 static bool pool_grow_table(struct pool *p)
 {
     uint32_t capacity = u32_max(p->slab_capacity * 2, POOL_MIN_SLAB_CAPACITY);
-    uint8_t **slabs = alloc_get(p->alloc, capacity * sizeof *slabs);
+    uint8_t **slabs = alloc_grow(p->alloc, p->slabs, p->slab_count * sizeof *slabs,
+                                 p->slab_capacity * sizeof *slabs, capacity * sizeof *slabs);
     if (slabs == NULL)
         return false;
-    if (p->slab_count != 0)
-        memcpy(slabs, p->slabs, p->slab_count * sizeof *slabs);
-    alloc_put(p->alloc, p->slabs, p->slab_capacity * sizeof *slabs);
     p->slabs = slabs;
     p->slab_capacity = capacity;
     return true;

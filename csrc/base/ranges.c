@@ -28,12 +28,10 @@ bool ranges_has_room(struct ranges *r)
     uint32_t room = u32_min(2 * r->room, RANGES_MAX);
     if (r->alloc == NULL || room <= r->count)
         return false;
-    struct range *run = alloc_get(r->alloc, room * sizeof run[0]);
+    struct range *run = alloc_grow(r->alloc, r->run, r->count * sizeof run[0], ranges_memory(r),
+                                   room * sizeof run[0]);
     if (run == NULL)
         return false;
-    memcpy(run, r->run, r->count * sizeof run[0]);
-    if (r->run != r->first)
-        alloc_put(r->alloc, r->run, ranges_memory(r));
     r->run = run;
     r->room = room;
     return true;

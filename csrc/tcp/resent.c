@@ -23,12 +23,10 @@ static bool grow(struct resent *r)
     if (r->room >= RESENT_MAX)
         return false;
     uint32_t room = 2 * r->room;
-    struct resent_run *run = alloc_get(r->alloc, room * sizeof run[0]);
+    struct resent_run *run = alloc_grow(r->alloc, r->run, r->count * sizeof run[0],
+                                        resent_memory(r), room * sizeof run[0]);
     if (run == NULL)
         return false;
-    memcpy(run, r->run, r->count * sizeof run[0]);
-    if (r->run != r->first)
-        alloc_put(r->alloc, r->run, resent_memory(r));
     r->run = run;
     r->room = room;
     return true;
