@@ -238,6 +238,17 @@ uint64_t wb_sender_reorder_due(const struct wb_sender *s)
     return s->tcb.trouble != NULL ? s->tcb.trouble->reorder_due : 0;
 }
 
+uint64_t wb_work(void)
+{
+#if defined(UT_CHECKS) && UT_CHECKS
+    uint64_t work = base_work;
+    base_work = 0;
+    return work;
+#else
+    return 0;
+#endif
+}
+
 void wb_sender_use_log(struct wb_sender *s) { s->tcb.cc.wants_log = true; }
 
 bool wb_sender_sample(struct wb_sender *s, uint32_t delivered, uint64_t out[3])

@@ -62,6 +62,8 @@ bool wb_sender_is_lost(const struct wb_sender *s, uint64_t offset);
 /* [lo, hi) is sent again now. */
 void wb_sender_resend(struct wb_sender *s, uint64_t lo, uint64_t hi);
 uint64_t wb_sender_reorder_due(const struct wb_sender *s);
+/* What was touched and moved since the last call (UT_WORK of base.h). */
+uint64_t wb_work(void);
 /* The log of what is in flight (tcp/sent.h), from now on. */
 void wb_sender_use_log(struct wb_sender *s);
 /* After `delivered` bytes were: P.delivered of the newest of them, when it left, bytes delivered

@@ -1,7 +1,8 @@
 /* base.h: what every other file may assume: integer types, bounds, assertions.
  *
  * UT_ASSERT stays on in release builds and must be unreachable from the network;
- * UT_CHECK guards costly walks and exists in test builds only (-DUT_CHECKS=1).
+ * UT_CHECK guards costly walks and exists in test builds only (-DUT_CHECKS=1), as does UT_WORK,
+ * which counts what a walk touches and a move moves.
  */
 #ifndef UT_BASE_BASE_H
 #define UT_BASE_BASE_H
@@ -19,8 +20,11 @@ _Noreturn void base_assert_fail(const char *condition, const char *file, int lin
 
 #if defined(UT_CHECKS) && UT_CHECKS
 #define UT_CHECK(cond) UT_ASSERT(cond)
+extern _Thread_local uint64_t base_work;
+#define UT_WORK(n) ((void)(base_work += (n)))
 #else
 #define UT_CHECK(cond) ((void)0)
+#define UT_WORK(n) ((void)0)
 #endif
 
 #define UT_LIKELY(x) __builtin_expect(!!(x), 1)

@@ -75,6 +75,7 @@ static uint32_t ranges_first_starting_from(const struct ranges *r, uint64_t offs
 static void ranges_replace(struct ranges *r, uint32_t from, uint32_t to, const struct range *with,
                            uint32_t n)
 {
+    UT_WORK(from + n == to ? 0 : r->count - to);
     memmove(&r->run[from + n], &r->run[to], (r->count - to) * sizeof r->run[0]);
     for (uint32_t i = 0; i < n; i++)
         r->run[from + i] = with[i];

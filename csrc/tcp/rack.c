@@ -19,9 +19,12 @@ struct stretch {
     bool again; /* it was a retransmission */
 };
 
-static struct stretch stretch_at(const struct tcb *t, uint64_t offset, uint64_t end)
+/* `place`: resent.h. */
+static struct stretch stretch_at(const struct tcb *t, uint32_t *place, uint64_t offset,
+                                 uint64_t end)
 {
-    const struct resent_run *run = resent_from(&t->trouble->resent, offset);
+    UT_WORK(1);
+    const struct resent_run *run = resent_next(&t->trouble->resent, place, offset);
     if (run != NULL && run->lo <= offset)
         return (struct stretch){u64_min(run->hi, end), run->first, run->at, true};
     if (run != NULL)
@@ -57,7 +60,7 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
 {
     struct tcp_trouble *o = t->trouble;
     for (uint64_t at = run->lo; at < run->hi;) {
-        struct stretch s = stretch_at(t, at, run->hi);
+        struct stretch s = stretch_at(t, &n->place, at, run->hi);
         /* Step 3: what was sent once and comes after later ones was reordered. */
         if (s.hi > o->fack)
             o->fack = s.hi;
@@ -74,8 +77,12 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
             o->rack_rtt = time_between(s.first, n->now);
         }
     }
-    ranges_remove(&o->lost, run->lo, run->hi);
-    resent_cut(&o->resent, run->lo, run->hi);
+}
+
+void rack_forget(struct tcb *t, uint64_t lo, uint64_t hi)
+{
+    ranges_remove(&t->trouble->lost, lo, hi);
+    resent_cut(&t->trouble->resent, lo, hi);
 }
 
 void rack_on_dsack(struct tcb *t, const struct tcp_news *n)
@@ -151,24 +158,30 @@ static bool sent_before(const struct tcp_trouble *o, uint64_t lo, struct stretch
     return s->last <= o->rack_at;
 }
 
+/* Through what is in flight, in order. */
+struct walk {
+    ns_t now, wait;
+    uint32_t place; /* resent.h */
+};
+
 /* Step 5 for bytes neither SACKed nor lost. */
-static bool judge(struct tcb *t, const struct range *gap, ns_t wait, ns_t now)
+static bool judge(struct tcb *t, const struct range *gap, struct walk *w)
 {
     struct tcp_trouble *o = t->trouble;
     bool found = false;
     for (uint64_t at = gap->lo; at < gap->hi;) {
-        struct stretch s = stretch_at(t, at, gap->hi);
+        struct stretch s = stretch_at(t, &w->place, at, gap->hi);
         uint64_t lo = at;
         at = s.hi;
         if (!sent_before(o, lo, &s))
             continue;
         /* Where a round trip takes no time, what was sent again this instant would be lost with
          * every ACK, and sent again: two ends could go on so for ever. */
-        ns_t due = time_after(s.last, s.again && wait == 0 ? NS_PER_MS : wait);
-        if (due > now)
+        ns_t due = time_after(s.last, s.again && w->wait == 0 ? NS_PER_MS : w->wait);
+        if (due > w->now)
             o->reorder_due = u64_max(o->reorder_due, due); /* 8985-09 */
         else
-            found |= take_for_lost(t, &(struct range){lo, s.hi}, NOTE_LOST, now);
+            found |= take_for_lost(t, &(struct range){lo, s.hi}, NOTE_LOST, w->now);
     }
     return found;
 }
@@ -182,13 +195,14 @@ bool rack_detect(struct tcb *t, ns_t now)
     if (o->rack_at == 0)
         return false;
     bool found = false;
-    ns_t wait = time_after(o->rack_rtt, rack_reo_wnd(t));
+    struct walk w = {now, time_after(o->rack_rtt, rack_reo_wnd(t)), 0};
     /* One walk through both sets: there may be hundreds of holes, and every ACK looks at them. */
     const struct ranges *sacked = &o->sacked, *lost = &o->lost;
     uint64_t from = tcb_una_offset(t), end = tcb_nxt_offset(t);
     for (uint32_t i = 0, j = 0; i <= sacked->count; i++) {
         uint64_t hi = i < sacked->count ? sacked->run[i].lo : end;
         while (from < hi) {
+            UT_WORK(1);
             while (j < lost->count && lost->run[j].hi <= from)
                 j++;
             bool is_known = j < lost->count && lost->run[j].lo <= from;
@@ -200,7 +214,7 @@ bool rack_detect(struct tcb *t, ns_t now)
             from = gap.hi;
             if (is_known)
                 continue;
-            found |= judge(t, &gap, wait, now);
+            found |= judge(t, &gap, &w);
             j = j > 0 ? j - 1 : 0; /* what it found may have joined the run before */
         }
         from = i < sacked->count ? sacked->run[i].hi : end;
@@ -241,10 +255,11 @@ void rack_on_rto(struct tcb *t, ns_t now)
     ns_t wait = time_after(rtt, rack_reo_wnd(t));
     uint64_t una = tcb_una_offset(t), end = tcb_nxt_offset(t);
     struct range hole;
+    uint32_t place = 0;
     o->reorder_due = 0;
     for (uint64_t at = una; ranges_next_gap(&o->sacked, at, end, &hole); at = hole.hi) {
         for (uint64_t from = hole.lo; from < hole.hi;) {
-            struct stretch s = stretch_at(t, from, hole.hi);
+            struct stretch s = stretch_at(t, &place, from, hole.hi);
             bool is_old = time_after(s.last, wait) <= now;
             uint64_t hi = is_old ? s.hi : u64_min(s.hi, una + t->snd_mss);
             if ((is_old || from == una) &&

@@ -13,6 +13,8 @@
 
 /* Steps 1 to 3 of RFC 8985 6.2 for [lo, hi), delivered by this ACK. Called in order of sequence. */
 void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *news);
+/* All of [lo, hi) is at the peer, and told of: nothing of it is lost, or sent again. */
+void rack_forget(struct tcb *t, uint64_t lo, uint64_t hi);
 /* Step 4: the D-SACK of this ACK, and rounds that pass. */
 void rack_on_dsack(struct tcb *t, const struct tcp_news *news);
 /* Step 4, a fast or time-out recovery is over. */

@@ -24,6 +24,7 @@ struct tcp_news {
     bool beyond;        /* bytes sent after recovery_point were delivered */
     bool has_dsack;
     struct range dsack; /* RFC 2883: arrived more than once */
+    uint32_t place;     /* rack_delivered has come to (resent.h) */
 };
 
 static inline uint64_t tcb_una_offset(const struct tcb *t) { return tcb_snd_offset(t, t->snd_una); }

@@ -46,10 +46,14 @@ static uint32_t first_beyond(const struct resent *r, uint64_t offset)
     return low;
 }
 
-static void take_out(struct resent *r, uint32_t i)
+/* Takes `n` runs out, from the one at `i`. */
+static void take_out(struct resent *r, uint32_t i, uint32_t n)
 {
-    r->count--;
-    memmove(&r->run[i], &r->run[i + 1], (r->count - i) * sizeof r->run[0]);
+    if (n == 0)
+        return;
+    r->count -= n;
+    UT_WORK(r->count - i);
+    memmove(&r->run[i], &r->run[i + n], (r->count - i) * sizeof r->run[0]);
 }
 
 /* Makes room for one more run. */
@@ -69,17 +73,18 @@ static void make_room(struct resent *r)
         }
     }
     if (best == 0) {
-        take_out(r, oldest); /* as if sent once: at worst it is sent again too early */
+        take_out(r, oldest, 1); /* as if sent once: at worst it is sent again too early */
         return;
     }
     r->run[best - 1].hi = r->run[best].hi;
     r->run[best - 1].at = u64_max(r->run[best - 1].at, r->run[best].at);
     r->run[best - 1].first = u64_min(r->run[best - 1].first, r->run[best].first);
-    take_out(r, best);
+    take_out(r, best, 1);
 }
 
 static void put_at(struct resent *r, uint32_t i, const struct resent_run *run)
 {
+    UT_WORK(r->count - i);
     memmove(&r->run[i + 1], &r->run[i], (r->count - i) * sizeof r->run[0]);
     r->run[i] = *run;
     r->count++;
@@ -87,30 +92,24 @@ static void put_at(struct resent *r, uint32_t i, const struct resent_run *run)
 
 void resent_cut(struct resent *r, uint64_t lo, uint64_t hi)
 {
-    uint32_t i = first_beyond(r, lo), whole = i;
-    while (whole < r->count && r->run[whole].lo >= lo && r->run[whole].hi <= hi)
-        whole++;
-    r->count -= whole - i;
-    memmove(&r->run[i], &r->run[whole], (r->count - i) * sizeof r->run[0]);
-    while (i < r->count && r->run[i].lo < hi) {
-        struct resent_run *run = &r->run[i];
-        if (run->lo >= lo && run->hi <= hi) {
-            take_out(r, i);
-        } else if (run->lo < lo && run->hi > hi) {
-            struct resent_run rest = {hi, run->hi, run->first, run->at};
-            if (r->count == r->room && !grow(r))
-                return; /* it stays whole: what is cut out is acknowledged, and not asked for */
-            r->run[i].hi = lo;
-            put_at(r, i + 1, &rest);
+    uint32_t i = first_beyond(r, lo);
+    if (i < r->count && r->run[i].lo < lo) {
+        struct resent_run rest = {hi, r->run[i].hi, r->run[i].first, r->run[i].at};
+        bool splits = rest.hi > hi;
+        if (splits && r->count == r->room && !grow(r))
+            return; /* it stays whole: what is cut out is acknowledged, and not asked for */
+        r->run[i++].hi = lo;
+        if (splits) {
+            put_at(r, i, &rest);
             return;
-        } else {
-            if (run->lo < lo)
-                run->hi = lo;
-            else
-                run->lo = hi;
-            i++;
         }
     }
+    uint32_t whole = i;
+    while (whole < r->count && r->run[whole].hi <= hi)
+        whole++;
+    take_out(r, i, whole - i);
+    if (i < r->count && r->run[i].lo < hi)
+        r->run[i].lo = hi;
 }
 
 void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum)
@@ -130,11 +129,7 @@ void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum)
     UT_CHECK((resent_check(r), true));
 }
 
-const struct resent_run *resent_from(const struct resent *r, uint64_t offset)
-{
-    uint32_t i = first_beyond(r, offset);
-    return i < r->count ? &r->run[i] : NULL;
-}
+uint32_t resent_place(const struct resent *r, uint64_t offset) { return first_beyond(r, offset); }
 
 void resent_check(const struct resent *r)
 {

@@ -42,8 +42,17 @@ static inline size_t resent_memory(const struct resent *r)
 void resent_add(struct resent *r, const struct resent_run *run, ns_t quantum);
 /* [lo, hi) is acknowledged, or not of interest any more. */
 void resent_cut(struct resent *r, uint64_t lo, uint64_t hi);
-/* The first run that ends after `offset`; NULL = none. */
-const struct resent_run *resent_from(const struct resent *r, uint64_t offset);
+/* Where a walk from `offset` on begins. */
+uint32_t resent_place(const struct resent *r, uint64_t offset);
+/* The first run that ends after `offset`, NULL = none; *place goes there. In a walk `offset` never
+ * goes back, and nothing is added or cut. */
+static inline const struct resent_run *resent_next(const struct resent *r, uint32_t *place,
+                                                   uint64_t offset)
+{
+    while (*place < r->count && r->run[*place].hi <= offset)
+        ++*place;
+    return *place < r->count ? &r->run[*place] : NULL;
+}
 void resent_check(const struct resent *r);
 
 #endif

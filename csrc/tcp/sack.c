@@ -12,7 +12,9 @@
 static void deliver(struct tcb *t, uint64_t lo, uint64_t hi, struct tcp_news *n)
 {
     struct range gap;
-    for (; ranges_next_gap(&t->trouble->sacked, lo, hi, &gap); lo = gap.hi) {
+    if (t->rack_on)
+        n->place = resent_place(&t->trouble->resent, lo);
+    for (uint64_t at = lo; ranges_next_gap(&t->trouble->sacked, at, hi, &gap); at = gap.hi) {
         if (t->log != NULL)
             sent_note_delivered(t, gap.lo, gap.hi);
         n->delivered += (uint32_t)(gap.hi - gap.lo);
@@ -20,6 +22,8 @@ static void deliver(struct tcb *t, uint64_t lo, uint64_t hi, struct tcp_news *n)
         if (t->rack_on)
             rack_delivered(t, &gap, n);
     }
+    if (t->rack_on && lo < hi) /* at once: hole by hole, the rest would move for each of them */
+        rack_forget(t, lo, hi);
 }
 
 void sack_advance(struct tcb *t, struct tcp_news *n)
