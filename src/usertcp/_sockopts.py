@@ -20,7 +20,8 @@ from socket import IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from usertcp._congestion import congestion_controls
-from usertcp._info import ConnectionInfo, State
+from usertcp._info import ConnectionInfo
+from usertcp._tcp_info import pack_tcp_info
 from usertcp.streams import StreamOption
 
 if TYPE_CHECKING:
@@ -329,67 +330,3 @@ class Options:
             info = live.info()
             return info.snd_mss if info is not None and info.snd_mss else 536
         raise refuse(errno.ENOPROTOOPT)
-
-
-# ---- struct tcp_info -----------------------------------------------------------------------------
-
-_LINUX_STATES = {
-    State.ESTABLISHED: 1,
-    State.SYN_SENT: 2,
-    State.SYN_RECEIVED: 3,
-    State.FIN_WAIT_1: 4,
-    State.FIN_WAIT_2: 5,
-    State.TIME_WAIT: 6,
-    State.CLOSED: 7,
-    State.CLOSE_WAIT: 8,
-    State.LAST_ACK: 9,
-    State.LISTEN: 10,
-    State.CLOSING: 11,
-}
-_TCP_INFO = struct.Struct("=8B24I4Q2I4I4Q2I2Q2I4I")
-_TIMESTAMPS, _SACK, _WSCALE, _SYN_DATA = 1, 2, 4, 32
-_CA_OPEN, _CA_RECOVERY, _CA_LOSS = 0, 3, 4
-
-
-def _u32(value: int) -> int:
-    return min(max(value, 0), 0xFFFF_FFFF)
-
-
-def _us(ns: int) -> int:
-    return _u32(ns // 1000)
-
-
-def _segments(size: int, mss: int) -> int:
-    return _u32(-(-size // mss)) if mss else 0
-
-
-def pack_tcp_info(info: ConnectionInfo | None) -> bytes:
-    """Linux's `struct tcp_info` (include/uapi/linux/tcp.h); all but the state 0 without a snapshot.
-
-    Windows that Linux counts in segments are; what the engine does not measure is 0.
-    """
-    if info is None:
-        return bytes([_LINUX_STATES[State.CLOSED]]).ljust(_TCP_INFO.size, b"\0")
-    mss = info.snd_mss
-    unsent = max(info.snd_queued - info.flight_size, 0)
-    options = _TIMESTAMPS * info.timestamps_ok | _SACK * info.sack_ok | _WSCALE * info.wscale_ok
-    options |= _SYN_DATA * info.syn_data
-    ca_state = _CA_LOSS if info.backoff else _CA_RECOVERY if info.in_recovery else _CA_OPEN
-    is_listener = info.state is State.LISTEN
-    unacked = info.accept_queue if is_listener else _segments(info.flight_size, mss)
-    sacked = info.backlog if is_listener else 0
-    return _TCP_INFO.pack(
-        _LINUX_STATES[info.state], ca_state, info.backoff & 0xFF, 0, info.backoff & 0xFF, options,
-        (info.snd_wscale & 15) | (info.rcv_wscale & 15) << 4, 0,
-        _us(info.rto_ns), 0, mss, info.rcv_mss, unacked, sacked, 0, 0, 0,
-        0, 0, 0, 0,  # when something was last sent or received
-        _u32(info.pmtu), _u32(info.rcv_wnd), _us(info.srtt_ns), _us(info.rttvar_ns),
-        _segments(info.ssthresh, mss), _segments(info.cwnd, mss), info.rcv_mss, 3,
-        0, 0, _u32(info.retransmits),
-        0, 2**64 - 1, info.bytes_acked, info.bytes_received,
-        _u32(info.segs_out), _u32(info.segs_in),
-        _u32(unsent), _us(info.rtt_min_ns), _u32(info.data_segs_in), _u32(info.data_segs_out),
-        0, 0, 0, 0,
-        0, 0, info.bytes_sent, info.bytes_retransmitted,
-        0, 0, 0, _u32(info.snd_wnd), _u32(info.rcv_wnd), 0,
-    )  # fmt: skip

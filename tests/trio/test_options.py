@@ -20,7 +20,8 @@ from support.trio_pairs import (
     on_trio,
     raises,
 )
-from usertcp._sockopts import Options, as_int, pack_tcp_info
+from usertcp._sockopts import Options, as_int
+from usertcp._tcp_info import pack_tcp_info
 from usertcp.streams import StreamOption
 from usertcp.trio import TCPSocket
 from usertcp.trio._raw_io import RawSocket

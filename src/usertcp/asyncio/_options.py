@@ -1,4 +1,4 @@
-"""Socket options: those of the engine, those taken and remembered, TCP_INFO's layout."""
+"""Socket options: those of the engine, those taken and remembered."""
 
 import errno
 import socket
@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from usertcp._congestion import congestion_controls
 from usertcp._errors import Code, os_error
-from usertcp._info import ConnectionInfo, State
 from usertcp._stack import Engine
 from usertcp.streams import StreamOption
 
@@ -135,59 +134,3 @@ def linger_value(value: object) -> int:
 
 def linger_struct(value: int) -> bytes:
     return _LINGER.pack(1, 0) if value == 0 else _LINGER.pack(0, 0)
-
-
-# ---- TCP_INFO ------------------------------------------------------------------------------------
-
-_TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q6I")  # struct tcp_info of linux/tcp.h, to rcv_wnd
-
-_KERNEL_STATE = {
-    State.ESTABLISHED: 1,
-    State.SYN_SENT: 2,
-    State.SYN_RECEIVED: 3,
-    State.FIN_WAIT_1: 4,
-    State.FIN_WAIT_2: 5,
-    State.TIME_WAIT: 6,
-    State.CLOSED: 7,
-    State.CLOSE_WAIT: 8,
-    State.LAST_ACK: 9,
-    State.LISTEN: 10,
-    State.CLOSING: 11,
-}
-_INFINITE = 0x7FFFFFFF
-
-
-def _u32(value: int) -> int:
-    return min(value, 0xFFFFFFFF)
-
-
-def tcp_info(info: ConnectionInfo) -> bytes:
-    """The kernel's `struct tcp_info`; what the engine does not count is 0."""
-    mss = info.snd_mss or 1
-    unacked = -(-info.flight_size // mss)
-    ssthresh = _INFINITE if info.ssthresh >= _INFINITE else info.ssthresh // mss
-    options = info.timestamps_ok | info.sack_ok << 1 | info.wscale_ok << 2 | info.syn_data << 5
-    retransmits = min(info.retransmits, 0xFFFFFFFF)
-    return _TCP_INFO.pack(
-        # state, ca_state, retransmits, probes, backoff, options, wscales, flags
-        _KERNEL_STATE[info.state], 3 if info.in_recovery else 0, min(info.backoff, 255), 0,
-        min(info.backoff, 255), options, info.snd_wscale | info.rcv_wscale << 4, 0,
-        # rto, ato, snd_mss, rcv_mss
-        _u32(info.rto_ns // 1000), 0, info.snd_mss, info.rcv_mss,
-        # unacked, sacked, lost, retrans, fackets
-        unacked, 0, 0, 0, 0,
-        # last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh
-        0, 0, 0, 0, info.pmtu, info.rcv_wnd,
-        # rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans
-        _u32(info.srtt_ns // 1000), _u32(info.rttvar_ns // 1000), ssthresh, info.cwnd // mss,
-        info.rcv_mss, max(3, -(-info.reordering // mss)), 0, info.rcv_wnd, retransmits,
-        # pacing_rate, max_pacing_rate, bytes_acked, bytes_received
-        0, 0xFFFFFFFFFFFFFFFF, info.bytes_acked, info.bytes_received,
-        # segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out
-        _u32(info.segs_out), _u32(info.segs_in), max(info.snd_queued - info.flight_size, 0),
-        _u32(info.rtt_min_ns // 1000), _u32(info.data_segs_in), _u32(info.data_segs_out),
-        # delivery_rate, busy_time, rwnd_limited, sndbuf_limited; delivered, delivered_ce
-        0, 0, 0, 0, max(_u32(info.data_segs_out - info.retransmits), 0), 0,
-        # bytes_sent, bytes_retrans; dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd, rehash
-        info.bytes_sent, info.bytes_retransmitted, 0, 0, 0, info.snd_wnd, info.rcv_wnd, 0,
-    )  # fmt: skip

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from usertcp._errors import os_error
+from usertcp._tcp_info import pack_tcp_info
 from usertcp.asyncio import _options
 from usertcp.asyncio._options import SOL, TCP, Key
 from usertcp.streams import StreamOption
@@ -95,7 +96,7 @@ def set_option(sock: "SocketState", key: Key, value: Any) -> None:
 
 def get_option(sock: "SocketState", key: Key, buflen: int) -> int | bytes:
     if key == (TCP, socket.TCP_INFO):
-        return _options.tcp_info(sock.info())[: buflen or 4096]
+        return pack_tcp_info(sock.info())[: buflen or 4096]
     if key == (TCP, _options.TCP_CONGESTION):
         return _options.congestion_struct(_congestion_of(sock))[:buflen]
     if key == _LINGER:
