@@ -50,6 +50,22 @@ static enum icmp_kind icmp4_kind(uint8_t type, uint8_t code)
     }
 }
 
+void icmp_read(const struct ip_hdr *ip, enum icmp_kind kind, struct icmp_msg *out)
+{
+    const uint8_t *p = ip->payload;
+    *out = (struct icmp_msg){
+        .kind = kind,
+        .type = p[0],
+        .code = p[1],
+        .body = p + ICMP_HEADER_LEN,
+        .body_len = ip->payload_len - ICMP_HEADER_LEN,
+    };
+    if (kind == ICMP_ECHO_REQUEST || kind == ICMP_ECHO_REPLY) {
+        out->echo_id = get_be16(p + 4);
+        out->echo_seq = get_be16(p + 6);
+    }
+}
+
 enum drop_reason icmp4_parse(const struct ip_hdr *ip, struct icmp_msg *out)
 {
     const uint8_t *p = ip->payload;
@@ -57,19 +73,9 @@ enum drop_reason icmp4_parse(const struct ip_hdr *ip, struct icmp_msg *out)
         return DROP_icmp_malformed;
     if (checksum_fold(checksum_add(p, ip->payload_len, 0)) != 0xffff)
         return DROP_icmp_malformed;
-    *out = (struct icmp_msg){
-        .kind = icmp4_kind(p[0], p[1]),
-        .type = p[0],
-        .code = p[1],
-        .body = p + ICMP_HEADER_LEN,
-        .body_len = ip->payload_len - ICMP_HEADER_LEN,
-    };
-    if (out->kind == ICMP_ECHO_REQUEST || out->kind == ICMP_ECHO_REPLY) {
-        out->echo_id = get_be16(p + 4);
-        out->echo_seq = get_be16(p + 6);
-    } else if (out->kind == ICMP_PACKET_TOO_BIG) {
+    icmp_read(ip, icmp4_kind(p[0], p[1]), out);
+    if (out->kind == ICMP_PACKET_TOO_BIG)
         out->mtu = get_be16(p + 6); /* RFC 1191 4; 0 from a router that does not know of it */
-    }
     return DROP_none;
 }
 

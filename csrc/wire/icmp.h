@@ -40,6 +40,8 @@ struct icmp_quote {
 
 #define ICMP_HEADER_LEN 8
 
+/* What is alike in both versions, of a message at ip->payload that is long enough. */
+void icmp_read(const struct ip_hdr *ip, enum icmp_kind kind, struct icmp_msg *out);
 /* ip->payload holds the message. */
 enum drop_reason icmp4_parse(const struct ip_hdr *ip, struct icmp_msg *out);
 /* The quoted TCP segment of an error message of IP version `version`; needs 8 bytes of it. */

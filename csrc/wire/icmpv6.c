@@ -77,19 +77,9 @@ enum drop_reason icmp6_parse(const struct ip_hdr *ip, struct icmp_msg *out)
         return DROP_icmp_malformed;
     if (icmp6_sum(p, ip->payload_len, &ip->src, &ip->dst) != 0xffff)
         return DROP_icmp_malformed;
-    *out = (struct icmp_msg){
-        .kind = icmp6_kind(p[0], p[1]),
-        .type = p[0],
-        .code = p[1],
-        .body = p + ICMP_HEADER_LEN,
-        .body_len = ip->payload_len - ICMP_HEADER_LEN,
-    };
-    if (out->kind == ICMP_ECHO_REQUEST || out->kind == ICMP_ECHO_REPLY) {
-        out->echo_id = get_be16(p + 4);
-        out->echo_seq = get_be16(p + 6);
-    } else if (out->kind == ICMP_PACKET_TOO_BIG) {
+    icmp_read(ip, icmp6_kind(p[0], p[1]), out);
+    if (out->kind == ICMP_PACKET_TOO_BIG)
         out->mtu = get_be32(p + 4); /* RFC 4443 3.2 */
-    }
     return DROP_none;
 }
 
