@@ -38,6 +38,7 @@ static void set_lower(struct tcb *t, uint16_t mss)
     t->cc.cwnd = u32_max((uint32_t)((uint64_t)t->cc.cwnd * t->snd_mss / before), t->snd_mss);
     t->mtu.acked_mss = (uint16_t)u32_min(t->mtu.acked_mss, t->snd_mss);
     t->mtu.held_mss = 0;
+    t->mtu.part = MTU_PART_NONE;
 }
 
 /* -- the search (RFC 4821 7.2, RFC 8899 5.3) -------------------------------------------------- */
@@ -98,6 +99,7 @@ void mtu_probe_sent(struct tcb *t, uint32_t len)
 {
     t->mtu.tried = t->snd_nxt;
     t->mtu.probe_len = (uint16_t)len;
+    t->mtu.part = MTU_PART_NONE;
     t->rack.mtu_due = false;
     t->rack.mtu_probe_out = true;
 }
@@ -224,25 +226,57 @@ static bool held_is_true(struct tcb *t)
     return true;
 }
 
-/* RFC 4821 7.7, RFC 8899 4.3: segments of this size do not come through, and nobody says so. */
-static void look_for_hole(struct tcb *t)
+static uint16_t part_mss(const struct tcb *t)
+{
+    return t->mtu.part == MTU_PART_BASE ? base_mss(t) : least_mss(t);
+}
+
+/* A part has arrived, and what comes next, in full segments again, has not. */
+static void found_hole(struct tcb *t)
 {
     struct tcp_mtu *m = &t->mtu;
-    uint16_t was = t->snd_mss, to = was > base_mss(t) ? base_mss(t) : least_mss(t);
-    uint32_t count = t->rtt.backoff + 1u;
-    if (t->env->params.mtu_probing == MTU_PROBING_OFF || t->rto_una != tcb_una_offset(t))
-        return;
-    /* At the third time-out, and at the fifth if that did not do. */
-    if (count < MTU_HOLE_RTOS || (count - MTU_HOLE_RTOS) % 2 != 0)
-        return;
-    if (u32_min(tcb_flight(t), was) <= to)
-        return; /* no larger than what we would go down to */
-    set_lower(t, to);
+    uint16_t was = t->snd_mss;
+    set_lower(t, part_mss(t));
     m->in_hole = m->is_guess = true;
     m->tried = t->snd_una;
     m->search_mss = was; /* tried; the search begins when something has arrived */
     m->try_top = false;
     t->rack.mtu_due = false;
+}
+
+/* RFC 4821 7.7, RFC 8899 4.3: segments of this size do not come through, and nobody says so. From
+ * the second time-out on what is sent again is a part of a segment, which tells a black hole from
+ * loss and from an outage. */
+static void look_for_hole(struct tcb *t)
+{
+    struct tcp_mtu *m = &t->mtu;
+    uint32_t timed_out = u32_min(tcb_flight(t), t->snd_mss), count = t->rtt.backoff + 1u;
+    seq32 part_end = seq_add(m->tried, m->probe_len);
+    bool has_passed = m->part != MTU_PART_NONE && seq_eq(t->snd_una, part_end);
+    bool is_again = t->rto_una == tcb_una_offset(t);
+    if (t->env->params.mtu_probing == MTU_PROBING_OFF)
+        return;
+    if (has_passed && timed_out > part_mss(t)) {
+        found_hole(t);
+        return;
+    }
+    m->part = MTU_PART_NONE;
+    if (!is_again || count < MTU_PART_RTOS)
+        return;
+    m->part = count == MTU_PART_RTOS && t->snd_mss > base_mss(t) ? MTU_PART_BASE : MTU_PART_LEAST;
+    if (timed_out <= part_mss(t)) {
+        m->part = MTU_PART_NONE; /* it is no larger than that */
+        return;
+    }
+    m->tried = t->snd_una;
+    m->probe_len = (uint16_t)(part_mss(t) - options_data_length(t));
+}
+
+uint32_t mtu_again(const struct tcb *t, uint32_t mss)
+{
+    const struct tcp_mtu *m = &t->mtu;
+    bool is_part = m->part != MTU_PART_NONE && seq_eq(t->snd_una, m->tried);
+    return is_part ? u32_min(mss, m->probe_len) : mss;
 }
 
 bool mtu_on_rto(struct tcb *t)
@@ -268,15 +302,6 @@ void mtu_on_recovered(struct tcb *t)
     m->in_hole = false;
     tcp_tell_path(t);
     search(t, m->search_mss, false);
-}
-
-void mtu_undo(struct tcb *t)
-{
-    if (!t->mtu.in_hole)
-        return;
-    t->mtu.in_hole = t->mtu.is_guess = false;
-    set_path(t, t->path.mss);
-    search_stop(t);
 }
 
 /* -- opening, and what others know ------------------------------------------------------------ */

@@ -67,7 +67,7 @@ bool recovery_next(struct tcb *t, uint32_t mss, uint32_t limit, struct range *ou
 {
     if (t->rexmt_now) {
         uint64_t una = tcb_una_offset(t), nxt = tcb_nxt_offset(t);
-        *out = (struct range){una, u64_min(una + mss, nxt)};
+        *out = (struct range){una, u64_min(una + mtu_again(t, mss), nxt)};
         return una < nxt;
     }
     if (t->recovery_mode == RECOVERY_NONE || frto_holds_back(t))

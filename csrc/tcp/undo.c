@@ -4,7 +4,6 @@
 
 #include "tcp/ecn.h"
 #include "tcp/frto.h"
-#include "tcp/mtu.h"
 #include "tcp/note.h"
 #include "tcp/options.h"
 #include "tcp/prr.h"
@@ -84,7 +83,6 @@ void undo_apply(struct tcb *t, const struct tcp_news *n)
     t->dup_acks = 0;
     t->flight_at_dup = 0;
     t->undos++;
-    mtu_undo(t);
     undo_end(t);
     tcp_note(t, NOTE_UNDO, 0, 0);
 }

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from sim.runs import on_asyncio, on_trio
+from support.bulk import Bulk
 from support.transfer import Program, Transfer
 from usertcp.testing import SECOND, Impairment, Network, Simulator
 
@@ -58,6 +59,47 @@ def test_routers_that_say_nothing(run: Callable[..., Any]):
     assert 1 < took < 10
     assert counters["pmtu_found"] >= 1
     assert counters["pmtu_lowered"] == 0
+
+
+def hole(mtu: int | None, loss: float, seed: int) -> Bulk:
+    """10 ms each way; the same loss each way, of packets of every size."""
+    forth = Impairment(delay=0.01, loss=loss, mtu=mtu)
+    return Bulk(forth, Impairment(delay=0.01, loss=loss), seed=seed)
+
+
+@pytest.mark.parametrize(("mtu", "median", "worst"), [(552, 4, 30), (1000, 4, 30), (1400, 2, 15)])
+@pytest.mark.rfc("4821-01", "8899-02")
+def test_a_black_hole_with_loss(mtu: int, median: float, worst: float):
+    """1 % of the packets are lost, too. Seconds for 300 kB; the longest are where the SYN was."""
+    took = []
+    for seed in range(1, 21):
+        bulk = hole(mtu, 0.01, seed)
+        try:
+            flow = bulk.start()
+            began = bulk.now
+            while flow.received < SIZE and bulk.now < began + 60 * SECOND:
+                bulk.run(0.1)
+            took.append((bulk.now - began) / SECOND)
+            assert bulk.info(flow).pmtu <= mtu
+        finally:
+            bulk.close()
+    took.sort()
+    assert took[len(took) // 2] < median
+    assert took[-1] < worst
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.05])
+def test_loss_is_no_black_hole(loss: float):
+    for seed in range(1, 11):
+        bulk = hole(None, loss, seed)
+        try:
+            flow = bulk.start()
+            for _ in range(60):
+                bulk.run(0.5)
+                assert not flow.receiver or bulk.info(flow).pmtu == 1500
+            assert flow.received > SIZE
+        finally:
+            bulk.close()
 
 
 def test_routers_that_lie(run: Callable[..., Any]):
