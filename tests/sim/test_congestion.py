@@ -27,20 +27,6 @@ def goodputs(bulk: Bulk, flows: list[Flow], warm: float, seconds: float) -> list
     ]
 
 
-@pytest.fixture
-def bulks():
-    """Makes networks that are freed after the test."""
-    made: list[Bulk] = []
-
-    def make(forth: Impairment, back: Impairment, **options: object) -> Bulk:
-        made.append(Bulk(forth, back, **options))
-        return made[-1]
-
-    yield make
-    for bulk in made:
-        bulk.close()
-
-
 @pytest.mark.parametrize(("name", "least"), [("cubic", 0.95), ("reno", 0.95), ("bbr", 0.95)])
 def test_a_flow_alone_fills_the_link(bulks, name: str, least: float):
     bulk = bulks(*path())

@@ -1,85 +1,25 @@
 """Congestion controls written in Python, over one bottleneck in virtual time: those of the recipe,
-and what holds when they say nothing, come late, raise, or decide nonsense."""
+what they are told, and what holds when they say nothing; when they come late, raise or decide
+nonsense: test_congestion_overdue.py."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from sim.controls import BDP, DELAY, HEADERS, MSS, RATE, Halving, Sole, Told, path, shares
 from sim.runs import on_trio
 from sim.test_network_programs import on_asyncio
 from support import pages
-from support.bulk import Bulk, jain
+from support.bulk import jain
 from support.csource import ROOT
-from usertcp import CongestionControl, CongestionDecision, CongestionEvent, CongestionReport
+from usertcp import CongestionDecision, CongestionEvent
 from usertcp.testing import Impairment, Network
 
-RATE, DELAY = 20e6, 0.02
-BDP = int(RATE * 2 * DELAY / 8)
-HEADERS = 1448 / 1500
-MSS = 1448
 BLOCKS = pages.blocks((ROOT / "docs/recipes/congestion.md").read_text(), "python")
 RECIPE: dict[str, Any] = {}
 exec(BLOCKS[0], RECIPE)
 Vegas, ConstantRate = RECIPE["Vegas"], RECIPE["ConstantRate"]
-
-
-class Told(CongestionControl):
-    """Keeps its reports, and answers what it is told to."""
-
-    def __init__(self, answer: CongestionDecision | None = None) -> None:
-        self.answer: Any = answer
-        self.reports: list[CongestionReport] = []
-
-    def on_report(self, report: CongestionReport) -> CongestionDecision | None:
-        self.reports.append(report)
-        return self.answer(report) if callable(self.answer) else self.answer
-
-    def events(self) -> list[CongestionEvent]:
-        return [report.events for report in self.reports if report.events]
-
-
-class Sole(Told):
-    decides_on_loss = True
-
-
-class Halving(Told):
-    """Reno's growth, a segment per round trip; the engine halves."""
-
-    def on_report(self, report: CongestionReport) -> CongestionDecision | None:
-        super().on_report(report)
-        if report.cwnd < report.ssthresh:
-            return None if report.ssthresh == 2**32 - 1 else CongestionDecision(cwnd=report.cwnd)
-        return CongestionDecision(cwnd=report.cwnd + report.mss * report.is_cwnd_limited)
-
-
-def path(loss: float = 0.0, queue: int = BDP, **more: Any) -> tuple[Impairment, Impairment]:
-    forth = Impairment(delay=DELAY, rate=RATE, queue=queue, loss=loss, **more)
-    return forth, Impairment(delay=DELAY)
-
-
-@pytest.fixture
-def bulks():
-    made: list[Bulk] = []
-
-    def make(*ways: Impairment, **options: Any) -> Bulk:
-        made.append(Bulk(*ways, **options))
-        return made[-1]
-
-    yield make
-    for bulk in made:
-        bulk.close()
-
-
-def shares(bulk: Bulk, warm: float, seconds: float) -> list[float]:
-    bulk.run(warm)
-    before = [flow.received for flow in bulk.flows]
-    bulk.run(seconds)
-    return [
-        (flow.received - had) * 8 / seconds / RATE
-        for flow, had in zip(bulk.flows, before, strict=True)
-    ]
 
 
 def test_vegas_fills_the_link_with_hardly_a_queue(bulks):
@@ -233,97 +173,6 @@ def test_a_pause_is_told(bulks):
     bulk.run(0.1)
     assert control.reports[count].events & CongestionEvent.IDLE
     assert bulk.info(flow).cwnd == BDP
-
-
-# ---- when it does not behave ---------------------------------------------------------------------
-
-
-def test_a_late_control_neither_stalls_nor_melts_the_stream(bulks):
-    """Decisions stop coming when the window is ten times the path's, and unpaced losses would not
-    end: RFC 5681 takes over from what is in flight."""
-    bulk = bulks(*path(queue=BDP))
-    control = Sole(CongestionDecision(cwnd=10 * BDP, pacing_rate=2 * RATE / 8))
-    flow = bulk.start(control)
-    bulk.run(1)
-    bulk.is_answering = False
-    windows: list[tuple[int, int]] = []
-
-    def note() -> None:
-        windows.append(((now := bulk.info(flow)).fast_recoveries, now.cwnd))
-
-    bulk.run(1, each=note)
-    info = bulk.info(flow)
-    assert info.congestion["overdue"] == 1
-    assert info.pacing_rate == 0
-    assert info.cwnd <= 3 * BDP
-    # Most of FlightSize is SACKed by then: half of it would be more than the window that lost.
-    losses = [(a, b) for a, b in zip(windows, windows[1:], strict=False) if b[0] > a[0]]
-    assert losses
-    assert all(now[1] <= was[1] // 2 + MSS for was, now in losses)
-    bulk.run(1)
-    before = bulk.info(flow).bytes_retransmitted
-    (share,) = shares(bulk, 0, 8)
-    assert share >= 0.9 * HEADERS
-    assert bulk.info(flow).bytes_retransmitted - before < 0.01 * 8 * RATE / 8
-    assert bulk.ends[0].raw.counters()["congestion_overdue"] == 1
-    bulk.is_answering = True
-    control.answer = CongestionDecision(cwnd=BDP, pacing_rate=0)
-    bulk.run(1)
-    assert any(events & CongestionEvent.OVERDUE for events in control.events())
-    assert bulk.info(flow).congestion["overdue"] == 0
-    assert bulk.info(flow).cwnd == BDP
-
-
-class SomeError(Exception):
-    pass
-
-
-def raises(_report: CongestionReport) -> CongestionDecision:
-    raise SomeError("so it is")
-
-
-NONSENSE: list[tuple[Any, str]] = [
-    (raises, "so it is"),
-    ("cwnd", "is no CongestionDecision"),
-    (CongestionDecision(cwnd=-1), "cwnd: -1 is negative"),
-    (CongestionDecision(pacing_rate=float("nan")), "pacing_rate: nan"),
-    (CongestionDecision(interval=float("inf")), "interval: inf"),
-    (CongestionDecision(ssthresh="much"), "must be real number"),  # type: ignore[arg-type]
-]
-
-
-@pytest.mark.parametrize(("answer", "words"), NONSENSE, ids=[words for _, words in NONSENSE])
-def test_what_raises_is_given_up(bulks, caplog, answer: Any, words: str):
-    bulk = bulks(*path())
-    control, other = Told(CongestionDecision(cwnd=BDP // 2)), Told()
-    flow = bulk.start(control)
-    bulk.start(other)
-    bulk.run(1)
-    control.answer = answer
-    with caplog.at_level(logging.ERROR, "usertcp"):
-        bulk.run(1)
-    (record,) = caplog.records
-    assert "goes on without it" in record.getMessage()
-    assert words in caplog.text
-    count, others = len(control.reports), len(other.reports)
-    assert sum(shares(bulk, 1, 5)) >= 0.9 * HEADERS
-    assert bulk.info(flow).congestion_control == "cubic"
-    assert len(control.reports) == count
-    assert len(other.reports) > others + 20  # its neighbour's control goes on
-    assert bulk.ends[0].raw.counters()["congestion_failed"] == 1
-
-
-@pytest.mark.parametrize(
-    ("decision", "cwnd"),
-    [(CongestionDecision(cwnd=0), MSS), (CongestionDecision(cwnd=2**70), 1 << 30)],
-)
-def test_windows_are_kept_within_bounds(bulks, decision: CongestionDecision, cwnd: int):
-    bulk = bulks(*path(), snd_buffer=1 << 16)
-    flow = bulk.start(Sole(decision))
-    bulk.run(2)
-    assert bulk.info(flow).cwnd == cwnd
-    # One segment in flight waits for the delayed ACK, too.
-    assert bulk.goodput(flow, 2) >= 0.9 * MSS * 8 / (2 * DELAY + 0.04)
 
 
 # ---- what it costs -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from support.bulk import Bulk, jain
+from support.bulk import jain
 from usertcp.testing import Impairment
 from usertcp.testing.simulator import SECOND, Simulator
 
@@ -17,19 +17,6 @@ NAMES = ["cubic", "reno", "bbr"]
 
 def router(**faults: float) -> Impairment:
     return Impairment(**{"delay": DELAY, "rate": RATE, "queue": 4 * BDP} | faults)
-
-
-@pytest.fixture
-def bulks():
-    made: list[Bulk] = []
-
-    def make(forth: Impairment, **options: object) -> Bulk:
-        made.append(Bulk(forth, Impairment(delay=DELAY), **options))
-        return made[-1]
-
-    yield make
-    for bulk in made:
-        bulk.close()
 
 
 @pytest.mark.rfc("3168-06", "3168-15")
