@@ -32,7 +32,7 @@ from usertcp._address import pack_text
 from usertcp._stack import Endpoint
 from usertcp.asyncio import Socket
 from usertcp.trio import TCPSocket
-from usertcp.trio._raw import SocketEndpoint
+from usertcp.trio._endpoint import SocketEndpoint
 from usertcp.trio._raw_io import RawSocket
 
 pytest_plugins = ["foreign.counts"]

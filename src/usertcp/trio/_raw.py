@@ -18,7 +18,6 @@ from typing import Any, NoReturn, Self
 
 import trio
 
-from usertcp import _events
 from usertcp._address import ANY, ANY_V4, text_of
 from usertcp._binding import lib
 from usertcp._driver import Driver  # noqa: TC001 a block of its own for one annotation is too much
@@ -35,6 +34,7 @@ from usertcp._sockopts import (
 from usertcp._stack import Endpoint, Engine
 from usertcp.stacks import Stack
 from usertcp.trio import _ports
+from usertcp.trio._endpoint import SocketEndpoint
 from usertcp.trio._names import (
     SockName,
     connect_error,
@@ -46,31 +46,6 @@ from usertcp.trio._names import (
 )
 
 MAX_BACKLOG = 65536
-
-
-class SocketEndpoint(Endpoint):
-    """An endpoint that keeps its socket's descriptor, if it has one, as readable as itself."""
-
-    __slots__ = ("armed", "ready")
-
-    def __init__(self, engine: Engine, handle: int, *, accepted: bool = False) -> None:
-        super().__init__(engine, handle, readable=accepted)
-        self.connected = accepted
-        self.armed: bool = False
-        """A send was refused or cut short: UT_WRITABLE will tell."""
-        self.ready: int = -1
-
-    def on_event(self, events: int, error: int) -> None:
-        if events & _events.WAKES_WRITER:
-            self.armed = False
-        super().on_event(events, error)
-        if self.ready >= 0 and events & _events.WAKES_READER:
-            os.eventfd_write(self.ready, 1)
-
-    def _retire(self) -> None:
-        super()._retire()
-        if self.ready >= 0:
-            os.eventfd_write(self.ready, 1)
 
 
 class SocketState(socket.socket):

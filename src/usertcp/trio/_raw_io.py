@@ -15,8 +15,9 @@ from usertcp._info import ConnectionInfo
 from usertcp._sockopts import FASTOPEN, MSG_FASTOPEN, refuse
 from usertcp.streams import StreamOption
 from usertcp.trio import _ports
+from usertcp.trio._endpoint import SocketEndpoint
 from usertcp.trio._names import SockName, errno_of, present, system_error
-from usertcp.trio._raw import SocketEndpoint, SocketState
+from usertcp.trio._raw import SocketState
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
