@@ -16,12 +16,29 @@ MOST_STACKS = 64
 PathArgument: TypeAlias = "str | os.PathLike[str] | Literal[True]"
 
 
+def outer_user(uid: int, uid_map: str) -> int:
+    """This user as seen from outside its user namespace (user_namespaces(7))."""
+    for first, outside, count in (map(int, row.split()) for row in uid_map.splitlines()):
+        if first <= uid < first + count:
+            return outside + uid - first
+    return uid
+
+
+def _user() -> int:
+    """Inside a namespace everybody may be 0, and /tmp is one for all of them."""
+    try:
+        uid_map = Path("/proc/self/uid_map").read_text()
+    except OSError:
+        uid_map = ""
+    return outer_user(os.geteuid(), uid_map)
+
+
 def default_directory() -> Path:
     """`$XDG_RUNTIME_DIR/usertcp`; without that variable a directory of the user's in /tmp."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime, "usertcp")
-    return Path(tempfile.gettempdir(), f"usertcp-{os.geteuid()}")
+    return Path(tempfile.gettempdir(), f"usertcp-{_user()}")
 
 
 def _own_directory(path: Path) -> None:

@@ -5,6 +5,8 @@ import os
 import socket
 import stat
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +21,7 @@ import pytest
 import usertcp
 from usertcp import _control
 from usertcp._control import ControlServer
-from usertcp._control_path import CLIENTS
+from usertcp._control_path import CLIENTS, outer_user
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +249,34 @@ async def test_a_capture_of_the_programs_own_is_not_ended(tmp_path: Path):
             socket.send_fds(talk.sock, [b" "], [writing])
             assert "of its own" in (await talk.ask("capture"))["error"]
         os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("uid", "uid_map", "outside"),
+    [
+        (0, "         0          0 4294967295\n", 0),
+        (1000, "0 0 4294967295\n", 1000),
+        (0, "0 1001 1\n", 1001),
+        (7, "0 1001 1\n1 100000 65536\n", 100006),
+        (65534, "0 1001 1\n", 65534),
+        (5, "", 5),
+    ],
+)
+def test_users_of_namespaces(uid: int, uid_map: str, outside: int):
+    assert outer_user(uid, uid_map) == outside
+
+
+@pytest.mark.netns
+def test_a_user_namespace_has_its_users_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """There is one /tmp, and whoever makes a namespace is 0 in it."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    program = "from usertcp._control_path import default_directory; print(default_directory())"
+    told = [
+        subprocess.run(
+            [*way, sys.executable, "-c", program], capture_output=True, check=True
+        ).stdout
+        for way in ([], ["unshare", "--user", "--map-root-user"])
+    ]
+    assert told[0] == told[1]
+    assert told[0].decode().startswith(f"{tmp_path}/usertcp-")
