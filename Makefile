@@ -99,8 +99,8 @@ model: build ## the small model of RFC 9293 3.10, deeper than in the suite: minu
 paths: $(VENV)/.bench $(VENV)/.ext ## kernel and usertcp over the same impaired path: 20 minutes (ARGS="--json FILE")
 	@$(PY) benchmarks/paths.py $(ARGS)
 
-goodput: build ## congestion control against the formulas, all rows, ten seeds of 300 s: minutes
-	@GOODPUT=all $(PY) -m pytest -n $(JOBS) --dist worksteal -q -rP -o timeout=1200 tests/sim/test_goodput.py $(ARGS)
+goodput: build ## the table of docs/design/goodput-table.md anew, ten seeds of 300 s: minutes
+	@$(PY) tests/sim/snapshots/goodput.py --jobs $(JOBS) $(ARGS)
 
 snapshot: build ## the table of docs/design/congestion-table.md anew (CHECK=1: compare only)
 	@$(PY) tests/sim/snapshots/congestion.py --jobs $(JOBS) $(if $(CHECK),--check) $(ARGS)

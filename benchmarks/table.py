@@ -121,7 +121,8 @@ def paths(document: dict[str, Any]) -> str:
     it = document["machine"]
     lines += ["", f"{it['cpu']}, {it['cpus']} virtual CPUs, Linux {it['kernel'].split('-')[0]}, "]
     lines[-1] += f"load of the machine before the run {it['load']:.1f}; "
-    lines[-1] += f"{document['paths'][0]['pairs']} pairs, seconds in the "
+    pairs = sorted({row["pairs"] for row in document["paths"]})
+    lines[-1] += f"{' or '.join(map(str, pairs))} pairs, seconds in the "
     lines[-1] += "[JSON](../../benchmarks/results/paths.json)."
     return "\n".join(lines)
 

@@ -64,7 +64,8 @@ void cc_keep(struct tcp_cc *cc, struct cc_prior *prior)
 
 void cc_on_recovery(struct tcp_cc *cc, const struct cc_loss *loss)
 {
-    cc->ops->on_recovery(cc, loss);
+    struct cc_loss within = cc_within(loss, cc->cwnd);
+    cc->ops->on_recovery(cc, &within);
 }
 
 void cc_on_recovered(struct tcp_cc *cc, const struct cc_loss *loss)

@@ -139,7 +139,7 @@ static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
         avoid_congestion(cc, a);
     }
     cc->cwnd = u32_min(cc->cwnd, CWND_MAX);
-    cc_pace_slow_start(cc, a->srtt);
+    cc_pace(cc, a);
 }
 
 /* RFC 9438 4.6 (MUST) and 4.7: what a sign of congestion does to the cubic; returns ssthresh. */

@@ -71,7 +71,7 @@ uint32_t hystart_on_ack(struct hystart *h, const struct cc_ack *a)
             h->rtt_sample_count++;
         judge(h);
     }
-    /* DEVIATES RFC 9406 4.3 (06): no limit L, because slow start is paced (cc_pace_slow_start);
+    /* DEVIATES RFC 9406 4.3 (06): no limit L, because slow start is paced (cc_pace);
      * where a round trip is too short for that, one ACK of a link that merges is for 64 KiB. */
     if (h->phase == HYSTART_SLOW_START)
         return a->acked;

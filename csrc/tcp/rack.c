@@ -70,6 +70,8 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
         at = s.hi;
         if (s.again && is_ambiguous(t, s.first, n))
             continue;
+        if (!s.again)
+            o->once_end = u64_max(o->once_end, s.hi);
         if (o->rack_at == 0 || sent_after(s.first, s.hi, o->rack_at, o->rack_end)) {
             o->rack_at = s.first; /* step 1 (8985-03): the latest sent that was delivered */
             o->rack_end = s.hi;
@@ -148,8 +150,13 @@ static bool take_for_lost(struct tcb *t, const struct range *run, enum tcp_note 
  * bytes, as does what was sent once. Shortens *s to what was. */
 static bool sent_before(const struct tcp_trouble *o, uint64_t lo, struct stretch *s)
 {
-    if (s->again != o->rack_again)
-        return s->last < o->rack_at;
+    if (s->again != o->rack_again) {
+        if (s->last < o->rack_at)
+            return true;
+        /* A retransmission that left while this mark was filled: the order of bytes still tells. */
+        s->hi = u64_min(s->hi, o->once_end);
+        return !s->again && lo < s->hi;
+    }
     if (s->first == o->rack_at || (s->again && s->last == o->rack_at)) {
         s->hi = u64_min(s->hi, o->rack_end);
         s->last = s->again ? s->last : s->first;
@@ -231,6 +238,7 @@ static void give_up_from(struct tcp_trouble *o, uint64_t end)
         o->sacked.count--;
     o->lost.run[o->lost.count - 1].hi = end;
     o->fack = u64_min(o->fack, from);
+    o->once_end = u64_min(o->once_end, from);
 }
 
 void rack_lose(struct tcb *t, const struct range *run)

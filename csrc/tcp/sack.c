@@ -110,7 +110,7 @@ void sack_clear(struct tcb *t)
     if (t->trouble == NULL)
         return;
     ranges_clear(&t->trouble->sacked);
-    t->trouble->fack = 0;
+    t->trouble->fack = t->trouble->once_end = 0;
     tcb_trouble_release(t);
 }
 

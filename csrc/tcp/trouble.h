@@ -23,6 +23,7 @@ struct tcp_trouble {
     ns_t rack_rtt;        /* RACK.rtt */
     uint64_t rack_end;    /* RACK.end_seq */
     uint64_t fack;        /* RACK.fack */
+    uint64_t once_end;    /* the highest end of what was delivered and sent once */
     ns_t reorder_due;     /* when the reordering timer fires; 0 = it does not run */
 
     /* prr.h */

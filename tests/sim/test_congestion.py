@@ -4,6 +4,7 @@ test_goodput.py, test_snapshot.py."""
 import pytest
 
 from support.bulk import Bulk, Flow, jain
+from support.dumbbell import Dumbbell, Path
 from usertcp.testing import Impairment
 
 RATE = 20e6  # bits per second
@@ -95,3 +96,31 @@ def test_the_snapshot_tells_what_the_algorithm_keeps(bulks):
     assert told["bbr"]["max_bw"] == pytest.approx(RATE / 8, rel=1)
     assert told["bbr"]["min_rtt_ns"] == pytest.approx(2 * DELAY * 1e9, rel=0.2)
     assert bulk.info(flows["bbr"]).pacing_rate > 0
+
+
+def test_cubic_is_paced_in_congestion_avoidance():
+    """RFC 9002 7.7: a quarter more than a window per round trip."""
+    with Dumbbell(Path(rate=RATE, rtt=2 * DELAY, queue=BDP)) as d:
+        d.add("cubic")
+        d.run(10)
+        while d.info(0).in_recovery:
+            d.run(0.1)
+        d.run(0.1)
+        info = d.info(0)
+        assert info.cwnd >= info.ssthresh
+        assert info.pacing_rate == pytest.approx(1.25 * info.cwnd * 1e9 / info.srtt_ns, rel=0.05)
+
+
+def test_small_windows_are_not_paced():
+    rates = set()
+    with Dumbbell(Path(rate=RATE, rtt=2 * DELAY, queue=BDP, loss=0.02)) as d:
+        d.add("cubic")
+        d.run(5)
+
+        def look() -> None:
+            info = d.info(0)
+            if info.ssthresh <= info.cwnd < 20 * MSS:
+                rates.add(info.pacing_rate)
+
+        d.watch(5, 0.01, look)
+    assert rates == {0}

@@ -115,3 +115,20 @@ def test_acks_of_one_instant_are_one(peer: Peer):
     assert info.ssthresh == 7 * MSS  # of the ten that were out
     assert sent == [5, 10, 11, 12, 13, 14]  # nine is out, so these make seven
     assert info.pipe == info.ssthresh
+
+
+def test_the_next_episode_reduces_cwnd_not_what_was_sacked(peer: Peer):
+    """The ACK that ends an episode shows that the first segment sent within it is lost. FlightSize
+    counts what was SACKed: 0.7 of it would be the whole cwnd again, or more."""
+    flight(peer, congestion="cubic")
+    peer.advance(RTT)
+    for end in range(2, 11):
+        ack(peer, 0, (1, end))
+    assert peer.app.info.cwnd == peer.app.info.ssthresh == 7 * MSS
+    peer.advance(RTT)
+    ack(peer, 12, (13, 16))
+    assert not peer.app.info.in_recovery
+    assert peer.app.info.flight_size == 10 * MSS
+    assert numbers(peer.gets_all(within=0.014)) == [12]
+    assert peer.app.info.fast_recoveries == 2
+    assert peer.app.info.ssthresh == 7 * MSS * 7 // 10

@@ -163,6 +163,21 @@ def test_the_minimum_rtt_follows_the_path(peer: Peer):
     assert peer.app.info.rtt_min_ns >= 50 * MS
 
 
+@pytest.mark.rfc("8985-03")
+def test_what_left_beside_a_retransmission_goes_by_its_order(peer: Peer):
+    """New segments left in the same instant as a retransmission, which RACK.segment now is. Of the
+    new ones a lower is older than a higher, whatever the clock tells."""
+    flight(peer)
+    peer.advance(RTT)
+    for end in range(2, 11):
+        ack(peer, 0, (1, end))
+    info = peer.app.info
+    assert (info.recovery_point - info.iss - 1) // MSS == 12
+    peer.advance(RTT)
+    ack(peer, 12, (13, 16))  # the retransmission has arrived, and all but one of the new ones
+    assert numbers(peer.gets_all(within=RTT / 8 + 0.002)) == [12]
+
+
 @pytest.mark.rfc("8985-11")
 def test_a_timeout_marks_only_what_is_old(peer: Peer):
     peer.configure(rto_min=1.0).establish(mss=MSS, window=1 << 20, rtt=RTT)
