@@ -36,6 +36,12 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "rto_max": (10.0, 2.0, 120.0),
     "rto_min": (0.2, 0.2, 0.01, 1.0),
     "delack": (0.04, 0.2),
+    "hystart": ("hystart++", "hystart++", "hystart", "off"),
+    "cubic_ssthresh": ("flight", "cwnd"),
+    "window_probe": ("octet", "empty"),
+    "nagle": ("rfc", "minshall"),
+    "mtu_base": (1024, 512, 900),
+    "mss_max": (65535, 65535, 536),
 }
 PATIENT = {"user_timeout": 200_000.0, "connect_timeout": 200_000.0, "orphan_timeout": 20_000.0}
 MORTAL = {"user_timeout": 60.0, "connect_timeout": 60.0, "orphan_timeout": 60.0}
