@@ -109,7 +109,8 @@ def page() -> str:
     out += ["", "## Other people's scripts", ""]
     out += [f"google/packetdrill has {total} scripts of TCP that do not depend on Linux's inside. "]
     out[-1] += f"{passing['v4']} pass over IPv4 and {passing['v6']} over IPv6"
-    out[-1] += ", as run by `make packetdrill`. The others:"
+    out[-1] += ", as run by `make packetdrill`, with Linux's choices where there is one to make "
+    out[-1] += "(`tests/conformance/packetdrill/README.md`). The others:"
     out += ["", "| script | over | why |", "|---|---|---|"]
     out += [f"| {name} | {families} | {why.replace('|', '/')} |" for name, families, why in failing]
     out += ["", "## Deviations", "", "| where | what and why |", "|---|---|"]

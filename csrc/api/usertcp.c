@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "stack/close.h"
 #include "stack/connect.h"
+#include "stack/egress.h"
 #include "stack/fastopen.h"
 #include "stack/poll.h"
 #include "stack/resolve.h"
@@ -285,6 +286,13 @@ int ut_option_get(ut_stack *s, ut_handle h, int option, int64_t *value)
     else if (listen_of(s, h) != NULL)
         code = listen_option_get(listen_of(s, h), option, value);
     return enter_leave(s, code);
+}
+
+void ut_output_hold(ut_stack *s, int on, uint64_t now)
+{
+    enter_at(s, now);
+    egress_hold(s, on != 0);
+    enter_leave(s, 0);
 }
 
 void ut_fast_open_key_set(ut_stack *s, const uint8_t key[16], uint64_t now)

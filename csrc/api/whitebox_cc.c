@@ -42,6 +42,13 @@ struct wb_cc *wb_cc_new(int index, uint32_t mss)
     return c;
 }
 
+void wb_cc_choose(struct wb_cc *c, uint32_t hystart, uint32_t cubic_ssthresh)
+{
+    c->env.hystart = (uint8_t)hystart;
+    c->env.cubic_ssthresh_of_cwnd = cubic_ssthresh != 0;
+    cc_start(&c->cc, c->mss);
+}
+
 void wb_cc_free(struct wb_cc *c)
 {
     cc_fini(&c->cc);

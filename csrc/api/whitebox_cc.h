@@ -20,6 +20,8 @@ typedef struct {
 struct wb_cc;
 /* The algorithm of that place in cc_all, of a new connection. */
 struct wb_cc *wb_cc_new(int index, uint32_t mss);
+/* Begins anew with these choices of ut_config. */
+void wb_cc_choose(struct wb_cc *c, uint32_t hystart, uint32_t cubic_ssthresh);
 void wb_cc_free(struct wb_cc *c);
 void wb_cc_set(struct wb_cc *c, uint32_t cwnd, uint32_t ssthresh);
 void wb_cc_ack(struct wb_cc *c, const wb_ack *a);

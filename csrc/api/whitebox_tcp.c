@@ -212,6 +212,7 @@ void wb_sender_send(struct wb_sender *s, uint32_t bytes)
     struct tcb *t = &s->tcb;
     seq32 end = seq_add(t->snd_nxt, bytes);
     times_sent(t, t->snd_nxt, end, s->now);
+    (void)times_note_size(t, bytes, u32_max(t->snd_mss, 1));
     if (t->cc.wants_log)
         sent_note_new(t, tcb_nxt_offset(t), tcb_nxt_offset(t) + bytes, s->now);
     t->snd_nxt = end;

@@ -72,6 +72,12 @@ typedef struct {
     uint32_t fixed_ts_offset; /* test hook: 1 = timestamps are ms of `now` and the value's sum */
     uint32_t fixed_ts_offset_value;
     uint32_t congestion;     /* of new connections: ut_congestion_name(this) */
+    uint32_t hystart;        /* of CUBIC: 0 HyStart++ (RFC 9406), 1 HyStart, 2 neither */
+    uint32_t cubic_ssthresh; /* RFC 9438 4.6: 0 of what is in flight, 1 of cwnd */
+    uint32_t window_probe;   /* RFC 9293 3.8.6.1: 0 an octet, 1 no data and an old number */
+    uint32_t nagle;          /* 0 as RFC 9293 3.7.4, 1 as modified by Minshall (A.3) */
+    uint32_t mss_max;        /* announced to peers, RFC 9293 3.7.1; 0: what the link takes */
+    uint32_t mtu_base;       /* RFC 8899 5.1.2: a segment size that passes; 0: 1024, or 1220 */
     uint32_t trace_capacity; /* state transitions remembered (ut_trace_read); 0 = off */
 } ut_config;
 
@@ -208,6 +214,9 @@ int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 int ut_close(ut_stack *s, ut_handle h, uint64_t now);
 /* RST, and gives the handle up. */
 int ut_abort(ut_stack *s, ut_handle h, uint64_t now);
+/* On: what connections have to send stays unsent, retransmissions and ACKs too, until it is off;
+ * time-outs run on. */
+void ut_output_hold(ut_stack *s, int on, uint64_t now);
 /* The key of Fast Open's cookies (RFC 7413 4.1.2); until then it is random and changes daily.
  * Cookies under the one before stay good. */
 void ut_fast_open_key_set(ut_stack *s, const uint8_t key[16], uint64_t now);

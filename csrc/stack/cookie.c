@@ -67,7 +67,7 @@ void cookie_send(ut_stack *s, struct rx *rx)
         if (half.ecn == ECN_CLASSIC)
             half.ecn = ECN_NONE;
     }
-    half_synack(&half, s->now, &synack);
+    half_synack(&half, s->env.params.mss_max, s->now, &synack);
     if (half.ts_ok) {
         uint32_t told = (half.sack_ok ? COOKIE_SACK : 0) |
                         (half.ecn == ECN_CLASSIC ? COOKIE_ECN : 0) |

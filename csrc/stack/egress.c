@@ -164,7 +164,7 @@ static void egress_conn(ut_stack *s, struct conn *c)
 {
     struct tcp_out out;
     const struct macaddr *station;
-    if (tcp_output_is_due(&c->tcb)) {
+    if (tcp_output_is_due(&c->tcb) && UT_LIKELY(!s->holds_output)) {
         if (!egress_station(s, c, &station))
             return;
         uint32_t limit = egress_limit(s, c);
@@ -183,6 +183,16 @@ void egress_dirty(ut_stack *s)
         struct conn *c = UT_CONTAINER_OF(s->dirty.next, struct conn, work);
         list_remove(&c->work);
         egress_conn(s, c);
+    }
+}
+
+void egress_hold(ut_stack *s, bool on)
+{
+    s->holds_output = on;
+    for (uint32_t i = 0; !on && i < s->conns.fresh; i++) {
+        struct conn *c = conn_at(s, i);
+        if (c != NULL && tcp_output_is_due(&c->tcb))
+            conn_mark_dirty(s, c);
     }
 }
 

@@ -8,6 +8,8 @@
 #include "stack/conn.h"
 #include "stack/ingress.h"
 
+/* On: connections send nothing, and nothing counts as sent, until it is off again. */
+void egress_hold(ut_stack *s, bool on);
 /* Pulls the output of every dirty connection until there is none left. */
 void egress_dirty(ut_stack *s);
 /* Lets what the connection would send now be lost: nobody is there to take it, and its own timers

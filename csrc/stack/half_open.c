@@ -32,7 +32,7 @@ static void half_open_answer(ut_stack *s, const struct half_open *h, const struc
 {
     struct tcp_seg synack;
     struct tcp_cookie cookie;
-    half_synack(&h->half, s->now, &synack);
+    half_synack(&h->half, s->env.params.mss_max, s->now, &synack);
     if (h->half.cookie_due) {
         fast_open_make_cookie(s, &h->key, &cookie);
         synack.opt.has_fast_open = true;

@@ -10,6 +10,7 @@
 #include "stack/path.h"
 #include "stack/ports.h"
 #include "stack/timewait.h"
+#include "tcp/mss.h"
 #include "tcp/accecn_option.h"
 #include "tcp/ecn.h"
 #include "tcp/sent.h"
@@ -52,7 +53,10 @@ static bool stack_config_is_valid(const ut_config *c)
            c->rto_min_ns <= c->rto_max_ns && c->delack_ns < NS_PER_S / 2 && c->syn_cookies <= 2 &&
            c->port_first > 0 && c->port_first <= c->port_last && c->port_last <= 65535 &&
            c->synack_retries <= 255 && c->fixed_isn <= 2 && c->mtu_probing <= MTU_PROBING_ALWAYS &&
-           c->ecn <= ECN_ACCURATE_QUIET;
+           c->ecn <= ECN_ACCURATE_QUIET && c->hystart < HYSTART_KINDS && c->cubic_ssthresh <= 1 &&
+           c->window_probe <= 1 && c->nagle <= 1 &&
+           (c->mss_max == 0 || (c->mss_max >= TCP_MIN_MSS && c->mss_max <= UINT16_MAX)) &&
+           (c->mtu_base == 0 || (c->mtu_base >= TCP_MIN_MSS && c->mtu_base <= UINT16_MAX));
 }
 
 /* Free rings of one direction must not use up the limit that the other lives under too. */
@@ -86,6 +90,10 @@ static void stack_init_tcp(ut_stack *s)
         .nodelay = c->nodelay != 0,
         .mtu_probing = (uint8_t)c->mtu_probing,
         .ecn = (uint8_t)c->ecn,
+        .mtu_base = (uint16_t)c->mtu_base,
+        .mss_max = c->mss_max != 0 ? (uint16_t)c->mss_max : UINT16_MAX,
+        .nagle_minshall = c->nagle != 0,
+        .bare_window_probes = c->window_probe != 0,
         .rto_min_is_of_variance = c->profile == UT_PROFILE_LINUX,
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
@@ -101,6 +109,8 @@ static void stack_init_tcp(ut_stack *s)
     env->cc.rand = &s->rand;
     env->cc.reports.pending = &s->shared.reports_pending;
     env->cc.standard = cc_at(c->congestion);
+    env->cc.hystart = (uint8_t)c->hystart;
+    env->cc.cubic_ssthresh_of_cwnd = c->cubic_ssthresh != 0;
     env->rand = &s->rand;
 }
 

@@ -6,6 +6,7 @@
 #include "tcp/ecn.h"
 #include "tcp/note.h"
 #include "tcp/options.h"
+#include "tcp/prr.h"
 #include "tcp/rate.h"
 #include "tcp/recovery.h"
 #include "tcp/sack.h"
@@ -125,6 +126,18 @@ static void ack_tell_cc(struct tcb *t, ns_t now, uint32_t acked, uint32_t delive
         rate_mark_app_limited(t);
 }
 
+/* An ACK that SACKs something without acknowledging more. */
+static void ack_tell_cc_sacked(struct tcb *t, ns_t now, const struct tcp_news *n)
+{
+    /* DEVIATES RFC 5681 3.1: where the path was seen to reorder, cwnd grows with what is SACKed
+     * outside recovery, not only with what is acknowledged, because a SACK is no sign of loss
+     * there, and many ACKs come as such. Each byte counts once (ack_newly_delivered). */
+    bool grows = t->rack.reordering_seen > 0 && t->recovery_mode == RECOVERY_NONE &&
+                 !t->rack.ecn_echoed && !prr_has_marks(t);
+    if (grows || cc_wants_rate(&t->cc))
+        ack_tell_cc(t, now, grows ? n->delivered : 0, n->delivered);
+}
+
 /* Nothing is missing, suspected or being probed for, and this ACK reports nothing of the kind. */
 static bool is_quiet(const struct tcb *t, const struct arrival *a)
 {
@@ -202,7 +215,8 @@ static void ack_new(struct tcb *t, const struct arrival *a, uint32_t acked)
     ack_take_sample(t, a);
     if (t->log != NULL)
         sent_advance(t, tcb_una_offset(t));
-    ack_tell_cc(t, a->now, quiet ? acked : ack_newly_delivered(t, &news), news.delivered);
+    if (quiet || !prr_has_marks(t))
+        ack_tell_cc(t, a->now, quiet ? acked : ack_newly_delivered(t, &news), news.delivered);
     if (t->log != NULL && (tcb_flight(t) == 0 || !t->cc.wants_log))
         sent_forget(t);
     if (quiet)
@@ -267,14 +281,28 @@ static void ack_again(struct tcb *t, const struct arrival *a, bool window_change
     /* RFC 5681 3.2 (MUST), 5681-15: with SACK, a duplicate that reports nothing new is no sign. */
     bool counts = news.sacked || (!t->sack_ok && news.duplicate);
     t->dup_acks_in += counts;
-    if (news.delivered > 0 && cc_wants_rate(&t->cc))
-        ack_tell_cc(t, a->now, 0, news.delivered);
+    if (UT_UNLIKELY(news.delivered > 0))
+        ack_tell_cc_sacked(t, a->now, &news);
     if (counts || news.has_dsack || t->rack.tlp_out || t->recovery_mode == RECOVERY_RTO) {
         recovery_on_ack(t, &news);
         timers_choose_rexmt(t, a->now);
     }
     if (t->rexmt_kind == REXMT_NONE && tcb_flight(t) > 0)
         timers_start_rexmt(t, a->now);
+}
+
+/* One that a later one has overtaken: what it SACKs has arrived all the same. */
+static void ack_late(struct tcb *t, const struct arrival *a)
+{
+    struct tcp_news news = {.seg = a->seg, .now = a->now, .una = tcb_una_offset(t)};
+    if (tcb_flight(t) > 0)
+        sack_update(t, &news);
+    if (!news.sacked && !news.has_dsack)
+        return;
+    if (news.delivered > 0)
+        ack_tell_cc_sacked(t, a->now, &news);
+    recovery_on_ack(t, &news);
+    timers_choose_rexmt(t, a->now);
 }
 
 /* What the acknowledgment of our FIN leads to. */
@@ -326,8 +354,11 @@ struct tcp_verdict arrive_ack(struct tcb *t, const struct arrival *a)
     }
     if (UT_UNLIKELY(t->ecn.on))
         ecn_arrive(t, a);
-    if (seq_lt(seg->ack, t->snd_una))
-        return verdict_continue(); /* an old one: its text may still be good */
+    if (UT_UNLIKELY(seq_lt(seg->ack, t->snd_una))) {
+        if (t->sack_ok && seg->opt.sack_count > 0)
+            ack_late(t, a);
+        return verdict_continue(); /* its text may still be good */
+    }
     uint32_t acked = seq_len(seg->ack, t->snd_una);
     bool window_changed = window_take(t, seg->seq, seg->ack, seg->wnd);
     if (acked > 0)

@@ -95,13 +95,25 @@ struct cc_ops {
     void (*on_idle)(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto);
 };
 
+/* How CUBIC's first slow start may end before a loss: the numbers of ut_config.hystart. */
+enum hystart_kind { HYSTART_PLUS_PLUS, HYSTART_CLASSIC, HYSTART_NONE, HYSTART_KINDS };
+
 enum hystart_phase { HYSTART_OFF, HYSTART_SLOW_START, HYSTART_CSS };
 
 /* RFC 9406 4.2; times are round-trip times, TIME_NEVER = infinity. */
 struct hystart {
-    ns_t last_round_min_rtt, current_round_min_rtt, css_baseline_min_rtt;
+    ns_t current_round_min_rtt;
+    union {
+        struct {
+            ns_t last_round_min_rtt, css_baseline_min_rtt;
+        };
+        struct { /* hystart_classic.c */
+            ns_t min_rtt, round_start;
+        };
+    };
     uint64_t window_end; /* stream offset */
     uint8_t phase, rtt_sample_count, css_rounds;
+    bool train_ended;    /* hystart_classic.c */
     uint32_t css_credit; /* bytes not yet counted, below CSS_GROWTH_DIVISOR */
 };
 
@@ -135,6 +147,8 @@ struct cc_env {
     struct pool large; /* of CC_LARGE bytes: state that does not fit the union */
     struct rand *rand;
     const struct cc_ops *standard; /* of new connections */
+    uint8_t hystart;               /* enum hystart_kind */
+    bool cubic_ssthresh_of_cwnd;   /* RFC 9438 4.6: of cwnd, not of what was in flight */
     struct {                       /* cc_external.h: the reports that wait for the host */
         struct cc_external *first, *last;
         uint64_t *pending; /* their number, where the host sees it */

@@ -53,6 +53,8 @@ static void cubic_init(struct tcp_cc *cc, uint32_t mss)
     cc->cwnd = cc_initial_window(mss);
     cc->ssthresh = UINT32_MAX;
     cc->own.cubic = (struct cubic){.w_max = 0};
+    if (cc->env->hystart == HYSTART_NONE)
+        return;
     cc->wants_rtt = true;
     hystart_init(&cc->own.cubic.hystart); /* RFC 9438 4.10 (SHOULD) */
 }
@@ -107,7 +109,16 @@ static void avoid_congestion(struct tcp_cc *cc, const struct cc_ack *a)
     q->credit = (uint32_t)(credit % cwnd);
 }
 
-static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
+/* The bytes by which cwnd grows while HyStart++, or HyStart, looks on. */
+static uint32_t watched_growth(struct tcp_cc *cc, const struct cc_ack *a, ns_t last)
+{
+    struct hystart *h = &cc->own.cubic.hystart;
+    if (cc->env->hystart == HYSTART_CLASSIC)
+        return hystart_classic_on_ack(h, a, cc->cwnd, last, cc->pacing_rate != 0);
+    return hystart_on_ack(h, a);
+}
+
+static void slow_start(struct tcp_cc *cc, const struct cc_ack *a, ns_t last)
 {
     struct hystart *h = &cc->own.cubic.hystart;
     uint32_t room = u32_max(cc->ssthresh - cc->cwnd, a->mss);
@@ -115,10 +126,10 @@ static void slow_start(struct tcp_cc *cc, const struct cc_ack *a)
         cc->cwnd += u32_min(a->acked, room); /* RFC 5681 3.1, by bytes; see newreno_on_ack */
         return;
     }
-    cc->cwnd += u32_min(hystart_on_ack(h, a), room);
+    cc->cwnd += u32_min(watched_growth(cc, a, last), room);
     if (!hystart_is_on(h)) {
         cc->wants_rtt = false;
-        cc->ssthresh = cc->cwnd; /* RFC 9406 4.2: five rounds of CSS are over */
+        cc->ssthresh = cc->cwnd; /* RFC 9406 4.2: five rounds of CSS are over; or HyStart */
         cc->own.cubic.t_epoch = 0;
     }
 }
@@ -134,12 +145,21 @@ static void cubic_on_ack(struct tcp_cc *cc, const struct cc_ack *a)
         if (q->t_epoch != 0 && last != 0)
             q->t_epoch = time_after(q->t_epoch, time_between(last, a->now));
     } else if (cc->cwnd < cc->ssthresh) {
-        slow_start(cc, a);
+        slow_start(cc, a, last);
     } else {
         avoid_congestion(cc, a);
     }
     cc->cwnd = u32_min(cc->cwnd, CWND_MAX);
     cc_pace(cc, a);
+}
+
+/* What ssthresh is 0.7 of: flight_size, or cwnd (RFC 9438 4.6), which does not grow unused here.
+ * PRR may have cwnd below ssthresh. */
+static uint32_t window_lost(const struct tcp_cc *cc, const struct cc_loss *l)
+{
+    if (!cc->env->cubic_ssthresh_of_cwnd)
+        return l->flight;
+    return u32_max(cc->cwnd, u32_min(l->flight, cc->ssthresh));
 }
 
 /* RFC 9438 4.6 (MUST) and 4.7: what a sign of congestion does to the cubic; returns ssthresh. */
@@ -153,7 +173,7 @@ static uint32_t reduce(struct tcp_cc *cc, const struct cc_loss *l)
     q->cwnd_prior = cc->cwnd;
     q->t_epoch = 0;
     q->after_rto = false;
-    return (uint32_t)((uint64_t)l->flight * BETA_NUM / BETA_DEN);
+    return (uint32_t)((uint64_t)window_lost(cc, l) * BETA_NUM / BETA_DEN);
 }
 
 static void cubic_on_recovery(struct tcp_cc *cc, const struct cc_loss *l)
@@ -209,7 +229,7 @@ static uint32_t cubic_describe(const struct tcp_cc *cc, struct cc_value *out)
 {
     const struct cubic *q = &cc->own.cubic;
     const struct hystart *h = &q->hystart;
-    bool is_on = hystart_is_on(h);
+    bool is_on = hystart_is_on(h), is_classic = cc->env->hystart == HYSTART_CLASSIC;
     const struct cc_value values[] = {
         {"W_max", q->w_max},
         {"K_ns", q->k * NS_PER_US},
@@ -217,11 +237,13 @@ static uint32_t cubic_describe(const struct tcp_cc *cc, struct cc_value *out)
         {"cwnd_prior", q->cwnd_prior},
         {"t_epoch_ns", q->t_epoch},
         {"hystart_phase", h->phase},
-        {"RttThresh_ns", is_on ? hystart_rtt_thresh(h) : 0},
+        {"RttThresh_ns", !is_on       ? 0
+                         : is_classic ? hystart_classic_eta(h)
+                                      : hystart_rtt_thresh(h)},
         {"lastRoundMinRTT_ns", is_on ? h->last_round_min_rtt : 0},
         {"currentRoundMinRTT_ns", is_on ? h->current_round_min_rtt : 0},
         {"rttSampleCount", is_on ? h->rtt_sample_count : 0},
-        {"css_rounds", is_on ? h->css_rounds : 0},
+        {"css_rounds", is_on && !is_classic ? h->css_rounds : 0},
     };
     memcpy(out, values, sizeof values);
     return UT_COUNTOF(values);

@@ -8,6 +8,7 @@
 #include "tcp/half.h"
 #include "tcp/note.h"
 #include "tcp/output.h"
+#include "tcp/prr.h"
 #include "tcp/steps.h"
 
 #define SETUP_SYN (TCP_ECE | TCP_CWR)
@@ -200,6 +201,7 @@ static void reduce(struct tcb *t, ns_t now)
     t->ecn.reductions++;
     tcp_note(t, NOTE_ECN, 0, 0);
     ecn_on_reduction(t);
+    prr_begin_marks(t, flight);
     if (!is_least)
         return;
     /* 3168-07 (MUST): a window of one segment cannot shrink; the next leaves an RTO later. */

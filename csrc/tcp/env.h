@@ -24,6 +24,10 @@ struct tcp_params {
     bool rto_min_is_of_variance; /* RTO >= SRTT + rto_min, as Linux has it */
     uint8_t mtu_probing;         /* enum mtu_probing */
     uint8_t ecn;                 /* enum ecn_use */
+    uint16_t mtu_base;           /* mtu.h; 0: as usual */
+    uint16_t mss_max;            /* announced at most, whatever the link takes */
+    bool nagle_minshall;         /* RFC 9293 A.3 */
+    bool bare_window_probes;     /* RFC 9293 3.8.6.1: without an octet of data */
     uint8_t batch_min_segs;      /* not 0: only what an algorithm wants paced by its nature is */
 };
 

@@ -57,7 +57,7 @@ void half_retry(struct tcp_half *h)
     h->retransmitted = h->no_option = true; /* the first has no option */
 }
 
-void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
+void half_synack(const struct tcp_half *h, uint16_t mss_max, ns_t now, struct tcp_seg *out)
 {
     *out = (struct tcp_seg){.flags = TCP_SYN | TCP_ACK | synack_flags(h),
                             .seq = h->iss,
@@ -65,7 +65,7 @@ void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out)
                             .wnd = (uint16_t)h->rcv_wnd};
     /* RFC 7323 2.2, RFC 2018 2: only what the SYN offered is answered. */
     out->opt = (struct tcp_opts){.has_mss = true,
-                                 .mss = h->path.mss,
+                                 .mss = (uint16_t)u32_min(h->path.mss, mss_max),
                                  .has_wscale = h->wscale_ok,
                                  .wscale = h->rcv_wscale,
                                  .sack_permitted = h->sack_ok,

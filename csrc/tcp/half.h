@@ -35,7 +35,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
 /* The SYN,ACK was not answered in time: what the next one leaves out (9768-26). */
 void half_retry(struct tcp_half *h);
 /* The SYN,ACK; ports are the caller's. */
-void half_synack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
+void half_synack(const struct tcp_half *h, uint16_t mss_max, ns_t now, struct tcp_seg *out);
 /* The ACK that answers what is not acceptable; ports are the caller's. */
 void half_ack(const struct tcp_half *h, ns_t now, struct tcp_seg *out);
 /* VERDICT_PROMOTE (give the segment to the new tcb), VERDICT_ACK (DROP_tcp_syn_again: send the

@@ -18,6 +18,8 @@ static uint16_t least_mss(const struct tcb *t)
 
 static uint16_t base_mss(const struct tcb *t)
 {
+    if (t->env->params.mtu_base != 0)
+        return t->env->params.mtu_base;
     return (uint16_t)u32_max(MTU_BASE_MSS, least_mss(t));
 }
 
@@ -78,10 +80,22 @@ static void probe_failed(struct tcb *t)
         t->rack.mtu_due = true;
 }
 
+/* RFC 8899 5.3.2 leaves the order of sizes open: from a base that was chosen the first goes half
+ * the way up, as Linux's does; else the largest comes first. 0: another order holds. */
+static uint32_t first_size(const struct tcb *t)
+{
+    const struct tcp_mtu *m = &t->mtu;
+    uint32_t base = t->env->params.mtu_base;
+    uint32_t half = base != 0 && m->try_top ? (base + m->search_mss) / 2u : 0;
+    return half > t->snd_mss ? half : 0;
+}
+
 uint32_t mtu_probe_due(struct tcb *t, uint32_t avail, uint32_t usable, uint32_t room)
 {
     struct tcp_mtu *m = &t->mtu;
-    uint32_t mss = m->try_top ? m->search_mss - 1u : (t->snd_mss + m->search_mss) / 2u;
+    uint32_t mss = first_size(t);
+    if (mss == 0)
+        mss = m->try_top ? m->search_mss - 1u : (t->snd_mss + m->search_mss) / 2u;
     uint32_t len = mss - options_data_length(t);
     /* RFC 4821 7.4: only with enough behind it to tell that it alone was lost. */
     uint32_t need = len + 3u * t->snd_mss;
@@ -313,8 +327,14 @@ void mtu_agree(struct tcb *t, uint16_t announced)
     m->peer_mss = announced != 0 ? announced : t->path.default_mss;
     set_path(t, m->path_mss);
     m->large_end = t->snd_nxt;
-    if (t->env->params.mtu_probing != MTU_PROBING_ALWAYS || m->path_mss < t->path.mss ||
-        t->snd_mss <= base_mss(t))
+    if (t->env->params.mtu_probing != MTU_PROBING_ALWAYS)
+        return;
+    if (m->path_mss < t->path.mss) {
+        if (m->is_guess) /* others have found it out, some time ago */
+            search(t, most_mss(t) + 1u, true);
+        return;
+    }
+    if (t->snd_mss <= base_mss(t))
         return;
     set_path(t, base_mss(t)); /* RFC 8899 5.1.2: BASE_PLPMTU */
     m->is_guess = true;

@@ -109,6 +109,7 @@ static void send_again(struct tcb *t, ns_t now, const struct range *run, struct 
     if (t->log != NULL)
         sent_note_again(t, run->lo, run->hi, now);
     times_sent_again(t);
+    (void)times_note_size(t, len + fin, out->mss);
     pace_sent(t, len, now);
     t->retransmits++;
     t->bytes_retransmitted += len;
@@ -157,6 +158,14 @@ uint32_t tcp_output_unsent(const struct tcb *t)
     return t->state < TCP_ESTABLISHED && !tcb_is_early(t) ? sendq_held(&t->sendq) : unsent(t);
 }
 
+/* RFC 9293 3.7.4 holds back a small segment while anything is in flight; as RFC 9293 A.3 has it,
+ * after Minshall, while another small one is. */
+static bool nagle_minds(const struct tcb *t)
+{
+    return !t->env->params.nagle_minshall || t->times == NULL ||
+           seq_gt(t->times->small_end, t->snd_una);
+}
+
 /* How many new bytes may leave in one description; 0 = none now. `avail` bytes wait. */
 static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t limit)
 {
@@ -168,7 +177,7 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
     /* At least two batches in flight, so that the ACKs of one let the next go. */
     limit = u32_min(limit, t->cc.cwnd / 2);
     uint32_t len = u32_min(u32_min(avail, u32_max(limit, mss)), u32_min(usable, room));
-    bool nagle = (t->corked || (!t->nodelay && flight > 0)) && !t->fin_queued;
+    bool nagle = (t->corked || (!t->nodelay && flight > 0 && nagle_minds(t))) && !t->fin_queued;
     if (len > mss && (len < avail || nagle))
         return len - len % mss;
     if (len >= mss || (len > 0 && t->probe_now))
@@ -181,8 +190,8 @@ static uint32_t sendable(struct tcb *t, uint32_t avail, uint32_t mss, uint32_t l
 
 static void restart_after_idle(struct tcb *t, ns_t now)
 {
-    if (tcb_flight(t) != 0 || t->last_sent == 0 || now <= t->last_sent)
-        return;
+    if (tcb_flight(t) != 0 || t->last_sent == 0 || now <= t->last_sent || t->snd_wnd == 0)
+        return; /* with a closed window nothing is about to be sent */
     struct cc_loss state = {now, 0, t->snd_mss - options_data_length(t)};
     cc_on_idle(&t->cc, &state, now - t->last_sent, t->rtt.rto); /* RFC 5681 4.1 */
 }
@@ -196,11 +205,10 @@ static void send_fin(struct tcb *t)
         tcp_set_state(t, TCP_LAST_ACK);
 }
 
-/* Sends `len` new bytes from snd_nxt, and the FIN with them. */
-static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
+/* Sends `len` new bytes from snd_nxt, and the FIN with them, in a description that is filled. */
+static void send_filled(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
 {
     uint64_t lo = tcb_nxt_offset(t);
-    fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
     carry(t, lo, len, out);
     if (UT_UNLIKELY(t->ecn.on))
         ecn_mark_new(t, out);
@@ -210,8 +218,9 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
         t->rtt.timed_len = len >= out->mss ? t->snd_mss : (uint16_t)len;
     }
     times_sent(t, t->snd_nxt, seq_add(t->snd_nxt, len), now);
-    if (t->recovery_mode == RECOVERY_FAST)
-        prr_on_sent(t, len);
+    if (times_note_size(t, len + fin, out->mss))
+        t->times->small_end = seq_add(t->snd_nxt, len);
+    prr_on_sent(t, len);
     if (t->cc.wants_log)
         sent_note_new(t, lo, lo + len + fin, now);
     t->snd_nxt = seq_add(t->snd_nxt, len);
@@ -221,6 +230,12 @@ static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp
         send_fin(t);
     }
     t->last_sent = now;
+}
+
+static void send_new(struct tcb *t, ns_t now, uint32_t len, bool fin, struct tcp_out *out)
+{
+    fill(t, now, t->snd_nxt, fin ? TCP_FIN : 0, out);
+    send_filled(t, now, len, fin, out);
 }
 
 /* RFC 7661 4.1, over a round trip and not an ACK: whether cwnd was the limit, else how much of it
@@ -295,8 +310,9 @@ static bool output_mtu_probe(struct tcb *t, ns_t now, struct tcp_out *out)
     if (len == 0 || pace_room(t, len, now) == 0)
         return false;
     mtu_probe_sent(t, len);
-    send_new(t, now, len, false, out);
+    fill(t, now, t->snd_nxt, 0, out);
     out->mss = (uint16_t)len; /* whole: 8899-03, DF is set */
+    send_filled(t, now, len, false, out);
     cwnd_used(t);
     pace_sent(t, len, now);
     timers_start_rexmt(t, now);
@@ -311,10 +327,14 @@ static bool output_probes(struct tcb *t, ns_t now, struct tcp_out *out)
     return t->rack.mtu_due && output_mtu_probe(t, now, out);
 }
 
-/* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window. */
+/* RFC 9293 3.8.6.1 (MUST-36): at least one octet into the closed window; or nothing, with a number
+ * that the peer has acknowledged and must answer (3.10.7.4), as Linux has it. */
 static bool output_probe(struct tcb *t, ns_t now, struct tcp_out *out)
 {
-    if (tcb_flight(t) > 0) {
+    bool waits = tcb_flight(t) > 0 || unsent(t) > 0 || fin_is_due(t);
+    if (t->env->params.bare_window_probes && t->snd_wnd == 0 && waits) {
+        fill(t, now, seq_add(t->snd_una, UINT32_MAX), 0, out);
+    } else if (tcb_flight(t) > 0) {
         uint64_t una = tcb_snd_offset(t, t->snd_una);
         bool fin = una == t->sendq.end;
         fill(t, now, t->snd_una, fin ? TCP_FIN : 0, out);

@@ -2,6 +2,8 @@
  */
 #include "tcp/prr.h"
 
+#include "tcp/sack.h"
+
 void prr_begin(struct tcb *t, uint32_t flight)
 {
     struct tcp_trouble *o = tcb_trouble(t);
@@ -31,7 +33,27 @@ void prr_on_ack(struct tcb *t, uint32_t delivered, bool safe)
             send += mss;
         send = u64_min(send, ssthresh - inflight);
     }
-    if (o->prr_out == 0)
+    if (o->prr_out == 0 && t->recovery_mode == RECOVERY_FAST)
         send = u64_max(send, mss); /* 9937-05: the first retransmission does not wait */
     t->cc.cwnd = inflight + (uint32_t)send;
+}
+
+void prr_begin_marks(struct tcb *t, uint32_t flight)
+{
+    if (t->cc.cwnd != t->cc.ssthresh || cc_wants_rate(&t->cc))
+        return;
+    prr_begin(t, flight - (uint32_t)sack_bytes_in(t, tcb_una_offset(t), tcb_nxt_offset(t)));
+}
+
+void prr_on_ack_marks(struct tcb *t, const struct tcp_news *n)
+{
+    if (!prr_has_marks(t))
+        return;
+    if (seq_lt(t->snd_una, t->ecn.cwr_end)) {
+        /* One that reports marks is no sign that all goes well (9937-04). */
+        prr_on_ack(t, n->delivered, n->acked > 0 && !t->rack.ecn_echoed);
+        return;
+    }
+    prr_end(t);
+    t->cc.cwnd = t->cc.ssthresh; /* 9937-06 */
 }

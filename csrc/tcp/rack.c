@@ -50,10 +50,27 @@ static bool is_ambiguous(const struct tcb *t, ns_t at, const struct tcp_news *n)
     return t->ts_ok && o->has_ts && (int32_t)(o->ts_ecr - options_ts_now(t->ts_offset, at)) < 0;
 }
 
-static void note_reordering(struct tcb *t, uint32_t extent)
+#define REORDERING_MAX 127u /* of 7 bits */
+
+static void note_reordering(struct tcb *t, uint32_t extent, struct tcp_news *n)
 {
-    t->rack.reordering_seen = true;
+    if (!n->reordered && t->rack.reordering_seen < REORDERING_MAX)
+        t->rack.reordering_seen++;
+    n->reordered = true;
     t->rack.reordering = u32_max(t->rack.reordering, extent);
+}
+
+/* Step 2: RACK.rtt is of what this ACK delivers, and of that of what was sent last.
+ *
+ * DEVIATES RFC 8985 6.2: where the path was seen to reorder, of what was sent first, because what
+ * came late tells how late things come, and what has not come yet is else taken for lost. */
+static void take_rtt(struct tcb *t, ns_t sent, struct tcp_news *n)
+{
+    bool is_first = n->rack_sent == 0;
+    if (!is_first && (t->rack.reordering_seen ? sent >= n->rack_sent : sent <= n->rack_sent))
+        return;
+    n->rack_sent = sent;
+    t->trouble->rack_rtt = time_between(sent, n->now);
 }
 
 void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
@@ -65,18 +82,18 @@ void rack_delivered(struct tcb *t, const struct range *run, struct tcp_news *n)
         if (s.hi > o->fack)
             o->fack = s.hi;
         else if (s.hi < o->fack && !s.again)
-            note_reordering(t, (uint32_t)(o->fack - at));
+            note_reordering(t, (uint32_t)(o->fack - at), n);
         n->original |= !s.again && s.hi <= t->recovery_point;
         at = s.hi;
         if (s.again && is_ambiguous(t, s.first, n))
             continue;
         if (!s.again)
             o->once_end = u64_max(o->once_end, s.hi);
+        take_rtt(t, s.first, n);
         if (o->rack_at == 0 || sent_after(s.first, s.hi, o->rack_at, o->rack_end)) {
             o->rack_at = s.first; /* step 1 (8985-03): the latest sent that was delivered */
             o->rack_end = s.hi;
             o->rack_again = s.again;
-            o->rack_rtt = time_between(s.first, n->now);
         }
     }
 }

@@ -146,14 +146,15 @@ static uint32_t enter_fast_recovery(struct tcb *t, const struct tcp_news *n)
 
 static void leave_recovery(struct tcb *t, ns_t now)
 {
-    if (t->recovery_mode == RECOVERY_FAST) /* 9937-06: cwnd = ssthresh */
+    if (t->recovery_mode == RECOVERY_FAST) {
+        prr_end(t); /* 9937-06: cwnd = ssthresh */
         cc_on_recovered(&t->cc, &(struct cc_loss){now, tcb_flight(t), t->snd_mss});
+    }
     t->recovery_mode = RECOVERY_NONE;
     t->reno_sacked = 0;
     t->lost_below = 0;
     t->high_rxt = 0;
     t->rexmt_now = false;
-    prr_end(t);
     rack_on_recovered(t);
     mtu_on_recovered(t);
     tcp_note(t, NOTE_RECOVERED, 0, 0);
@@ -276,6 +277,7 @@ void recovery_on_ack(struct tcb *t, const struct tcp_news *n)
         delivered = u32_max(delivered, enter_fast_recovery(t, n));
     if (t->recovery_mode != RECOVERY_NONE)
         go_on(t, n, delivered, found);
+    prr_on_ack_marks(t, n);
     tcb_trouble_release(t);
 }
 

@@ -18,10 +18,12 @@ struct tcp_news {
     uint64_t una;       /* stream offset of SND.UNA before */
     uint32_t acked;     /* sequence space acknowledged cumulatively */
     uint32_t delivered; /* bytes newly acknowledged or SACKed: DeliveredData of RFC 9937 5 */
+    bool reordered;     /* something sent once only came after what had left later */
     bool sacked;        /* a SACK block told something new */
     bool duplicate;     /* RFC 5681 2 */
     bool original;      /* bytes sent once only, before recovery_point, were delivered */
     bool beyond;        /* bytes sent after recovery_point were delivered */
+    ns_t rack_sent;     /* rack.c: when that left of which RACK.rtt is; 0 = nothing yet */
     bool has_dsack;
     struct range dsack; /* RFC 2883: arrived more than once */
     uint32_t place;     /* rack_delivered has come to (resent.h) */

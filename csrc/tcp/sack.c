@@ -7,6 +7,7 @@
 #include "tcp/sack.h"
 
 #include "tcp/sent.h"
+#include "tcp/times.h"
 
 /* [lo, hi) is at the peer: what of it is news was delivered by this ACK. */
 static void deliver(struct tcb *t, uint64_t lo, uint64_t hi, struct tcp_news *n)
@@ -75,6 +76,12 @@ static bool is_sound(const struct tcb *t, const struct tcp_sack_block *b)
            seq_leq(b->right, t->snd_nxt);
 }
 
+/* RFC 2018 4: SACKed are the segments that lie within a block as a whole. */
+static bool holds_no_segment(const struct tcb *t, const struct tcp_sack_block *b)
+{
+    return seq_len(b->right, b->left) < times_least(t);
+}
+
 void sack_update(struct tcb *t, struct tcp_news *n)
 {
     const struct tcp_opts *opt = &n->seg->opt;
@@ -83,7 +90,7 @@ void sack_update(struct tcb *t, struct tcp_news *n)
     if (opt->sack_count > 0 && is_dsack(n->seg))
         take_dsack(t, n);
     for (uint8_t i = 0; i < opt->sack_count; i++) {
-        if (!is_sound(t, &opt->sack[i]))
+        if (!is_sound(t, &opt->sack[i]) || holds_no_segment(t, &opt->sack[i]))
             continue;
         struct range one = {tcb_snd_offset(t, opt->sack[i].left),
                             tcb_snd_offset(t, opt->sack[i].right)};

@@ -20,7 +20,7 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->iss = t->snd_una = t->snd_nxt = t->snd_up = start->iss;
     t->fin_seq = t->last_ack_sent = start->iss;
     t->path = start->path;
-    t->rcv_mss = start->path.mss;
+    t->rcv_mss = (uint16_t)u32_min(start->path.mss, p->mss_max);
     t->snd_mss = start->path.default_mss;
     t->mtu.path_mss = start->path.mss;
     t->mtu.large_end = start->iss;
@@ -97,7 +97,8 @@ void tcb_trouble_release(struct tcb *t)
     const struct tcp_trouble *o = t->trouble;
     if (o == NULL || !ranges_is_empty(&o->runs) || !ranges_is_empty(&o->sacked))
         return;
-    if (t->recovery_mode != RECOVERY_NONE || o->resent.count != 0 || o->may_undo)
+    if (t->recovery_mode != RECOVERY_NONE || o->resent.count != 0 || o->may_undo ||
+        o->recover_fs != 0)
         return;
     give_trouble_back(t);
 }

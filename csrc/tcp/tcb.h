@@ -69,7 +69,8 @@ struct tcp_rack {
     bool tlp_now : 1;                    /* a probe is due */
     bool mtu_due : 1, mtu_probe_out : 1; /* mtu.h */
     bool ecn_echoed : 1, ecn_waits : 1;  /* ecn.h: the ACK at hand has ECE; cwnd is below one */
-    bool reordering_seen : 1, has_dsack_round : 1;
+    bool has_dsack_round : 1;
+    uint8_t reordering_seen : 7; /* ACKs that showed some; no more are counted than fit */
 };
 
 /* C of draft-ietf-ccwg-bbr-06 2.4, for sent.c and rate.c. */

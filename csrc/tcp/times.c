@@ -8,6 +8,8 @@ bool times_open(struct tcb *t)
         return false;
     sendlog_clear(&t->times->sendlog);
     t->times->timed.head = 0;
+    t->times->small_end = t->snd_nxt; /* if something is in flight, it may be small */
+    t->times->least = tcb_flight(t) == 0 ? UINT32_MAX : 0; /* what left before is not known */
     timed_clear(&t->times->timed);
     return true;
 }

@@ -14,12 +14,29 @@
 struct tcp_times {
     struct sendlog sendlog;
     struct timed timed;
+    seq32 small_end; /* of the last segment that was not full: all is when snd_una is there */
+    uint32_t least;  /* bytes of the smallest segment sent since nothing was in flight */
 };
 
 /* Takes one from the pool; false: no memory. RACK finds nothing then, and the RTO stands in. */
 bool times_open(struct tcb *t);
 /* Gives it back, if there is one. */
 void times_close(struct tcb *t);
+/* `len` bytes of sequence space leave in segments of `mss`. True: the last is smaller. */
+static inline bool times_note_size(struct tcb *t, uint32_t len, uint32_t mss)
+{
+    if (t->times == NULL || UT_LIKELY(len == mss && mss >= t->times->least))
+        return false;
+    uint32_t last = len % mss, least = last != 0 ? last : mss;
+    if (least < t->times->least)
+        t->times->least = least;
+    return last != 0;
+}
+/* Shorter runs than this hold no segment of ours. */
+static inline uint32_t times_least(const struct tcb *t)
+{
+    return t->times != NULL ? t->times->least : 0;
+}
 /* New data leaves. */
 static inline void times_sent(struct tcb *t, seq32 from, seq32 end, ns_t now)
 {
@@ -55,6 +72,8 @@ static inline void times_forget(struct tcb *t)
         return;
     sendlog_clear(&t->times->sendlog);
     timed_clear(&t->times->timed);
+    t->times->least = UINT32_MAX;
+    t->times->small_end = t->snd_una;
     if (t->env->times.in_use > TIMES_KEPT)
         times_close(t);
 }

@@ -309,6 +309,9 @@ class RawStack:
         value = ffi.new("int64_t *")
         return lib.ut_option_get(self._stack, handle, option, value), value[0]
 
+    def hold_output(self, on: bool, now: int) -> None:
+        lib.ut_output_hold(self._stack, on, now)
+
     def set_fast_open_key(self, key: bytes, now: int) -> None:
         lib.ut_fast_open_key_set(self._stack, key, now)
 

@@ -23,17 +23,26 @@ _FIXED = ("fixed_isn", "fixed_ts_offset")
 PROFILES = ("linux", "rfc")  # in the order of UT_PROFILE_...
 _RANGES = {
     "port_first": (1, 65535), "port_last": (1, 65535), "mtu_probing": (0, 2), "ecn": (0, 5),
+    "mss_max": (64, 65535), "mtu_base": (64, 65535),
 }  # fmt: skip
 _RINGS = ("rcv_buffer", "snd_buffer")
 
 
-def _profile_index(name: object) -> int:
-    if name not in PROFILES:
-        raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
-    return PROFILES.index(name)
+# In the order of ut_config's numbers.
+_CHOICES = {
+    "profile": PROFILES,
+    "hystart": ("hystart++", "hystart", "off"),
+    "cubic_ssthresh": ("flight", "cwnd"),
+    "window_probe": ("octet", "empty"),
+    "nagle": ("rfc", "minshall"),
+}
 
 
-_NAMED = {"profile": _profile_index, "congestion": congestion_index}
+def _choice_index(field: str, name: object) -> int:
+    names = _CHOICES[field]
+    if name not in names:
+        raise ValueError(f"{field}: {name!r} is not one of {', '.join(names)}")
+    return names.index(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +102,26 @@ class StackConfig:
     mtu_probing: int | None = None
     """Find the path MTU without routers' reports, RFC 4821: 0 never, 1 after a black hole (the
     default), 2 always."""
+    mtu_base: int | None = None
+    """Bytes of a segment that any path carries, RFC 8899 5.1.2: what a black hole leads to, and
+    with `mtu_probing=2` what a connection begins with; at least 64. When it is given, the first
+    probe is of a size half the way up to the largest, as Linux has it with `tcp_base_mss`; by
+    default it is 1024, over IPv6 1220, and the largest comes first."""
+    mss_max: int | None = None
+    """The largest MSS announced to peers, RFC 9293 3.7.1; by default what the link takes. What is
+    sent may be larger."""
     ecn: int | None = None
     """Explicit congestion notification, RFC 3168: 0 off, 1 ask for it and agree when asked, 2 agree
     when asked (the default). With more accurate feedback, RFC 9768: 3 ask for that and agree to
     either, 4 agree to either and ask for RFC 3168's, 5 agree to either when asked."""
     nodelay: bool | None = None
     """Nagle's algorithm off for new connections, as AnyIO, trio and asyncio have it."""
+    nagle: str | None = None
+    """Where `nodelay` is off: `"rfc"`, a small segment waits while anything is in flight (RFC 9293
+    3.7.4), or `"minshall"`, while another small one is (RFC 9293 A.3), as Linux has it."""
+    window_probe: str | None = None
+    """What asks after a closed window, RFC 9293 3.8.6.1: `"octet"`, the next byte of the stream, or
+    `"empty"`, no data and an old sequence number, which must be answered too, as Linux has it."""
     port_first: int | None = None
     """The first ephemeral port, RFC 6056."""
     port_last: int | None = None
@@ -107,6 +130,12 @@ class StackConfig:
     """Challenge ACKs per connection and second, RFC 5961 7."""
     congestion: str | None = None
     """The congestion control of new connections: one of `usertcp.congestion_controls()`."""
+    hystart: str | None = None
+    """How CUBIC's first slow start may end before a loss: `"hystart++"` (RFC 9406, the default),
+    `"hystart"`, from which that came and which Linux has (Ha and Rhee 2011), or `"off"`."""
+    cubic_ssthresh: str | None = None
+    """What CUBIC multiplies by 0.7, RFC 9438 4.6: `"flight"`, what is in flight (the default), or
+    `"cwnd"`, as Linux has it."""
     trace_capacity: int | None = None
     """How many state transitions are remembered for `Stack.transitions()`; 0: none."""
     fixed_isn: int | None = None
@@ -131,8 +160,11 @@ class StackConfig:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            if field.name in _NAMED:
-                result[field.name] = _NAMED[field.name](value)
+            if field.name in _CHOICES:
+                result[field.name] = _choice_index(field.name, value)
+                continue
+            if field.name == "congestion":
+                result[field.name] = congestion_index(value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

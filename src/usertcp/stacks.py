@@ -235,6 +235,18 @@ class Stack:
             listeners.set_fast_open(multi, fast_open)
         return multi
 
+    def hold_output(self, on: bool) -> None:
+        """With `on`, connections send nothing until `hold_output(False)`: for a link whose way out
+        is known to be closed for a while, a tunnel without a session.
+
+        What they have to send, retransmissions and ACKs too, stays unsent and counts for nothing.
+        Time-outs run on: RTOs back off (RFC 6298 5.5), and a connection whose time is over ends.
+        What arrives is taken in; answers to strangers and neighbour discovery still leave.
+        """
+        self.check_open()
+        self.engine.hold_output(on, self.driver.now())
+        self.driver.after_call()
+
     def set_fast_open_key(self, key: bytes) -> None:
         """The key of the cookies of TCP Fast Open (RFC 7413 4.1.2), 16 bytes.
 

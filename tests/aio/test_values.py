@@ -56,6 +56,8 @@ def test_options_are_those_of_the_engine():
         use_timestamps=True, use_window_scale=False, use_sack=True, nodelay=True, port_first=1024,
         port_last=2048, quick_acks=3, challenge_ack_limit=6, trace_capacity=10, fixed_isn=5,
         path_mtu_discovery=False, mtu_probing=2, ecn=1, fixed_ts_offset=2**33 - 1,
+        hystart="off", cubic_ssthresh="cwnd", window_probe="empty", nagle="minshall", mss_max=536,
+        mtu_base=512,
     ).engine_fields()  # fmt: skip
     for name, value in given.items():
         setattr(config, name, value)
@@ -65,6 +67,8 @@ def test_options_are_those_of_the_engine():
     assert (given["fixed_ts_offset"], given["fixed_ts_offset_value"]) == (1, 2**32 - 1)
     assert (given["profile"], given["use_rack"], given["congestion"]) == (1, 0, 1)
     assert (given["path_mtu_discovery"], given["mtu_probing"]) == (0, 2)
+    assert (given["hystart"], given["cubic_ssthresh"], given["window_probe"]) == (2, 1, 1)
+    assert (given["nagle"], given["mss_max"], given["mtu_base"]) == (1, 536, 512)
     names = {name for name, _ in ffi.typeof("ut_config").fields}
     assert set(given) == names - {"seed", "mtu"}
 

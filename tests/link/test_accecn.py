@@ -19,7 +19,7 @@ import usertcp
 from support.netns import in_namespace, veth
 from usertcp import netns
 
-DATA = os.urandom(4 << 20)
+DATA = os.urandom(12 << 20)  # some 200 super-segments: with one in 20 marked, never none
 ROUTER = """
 table ip router {
     chain forward {

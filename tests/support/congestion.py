@@ -15,10 +15,19 @@ class Control:
     """`ack` moves what is in flight on by a window, as a bulk sender's does."""
 
     def __init__(
-        self, name: str, *, cwnd: int = 0, ssthresh: int = INFINITE, mss: int = MSS
+        self,
+        name: str,
+        *,
+        cwnd: int = 0,
+        ssthresh: int = INFINITE,
+        mss: int = MSS,
+        hystart: int = 0,
+        cubic_ssthresh: int = 0,
     ) -> None:
         self.mss = mss
         self.c: Any = ffi.gc(lib.wb_cc_new(congestion_index(name), MSS), lib.wb_cc_free)
+        if hystart or cubic_ssthresh:
+            lib.wb_cc_choose(self.c, hystart, cubic_ssthresh)
         self.now = 1000 * SECOND
         self.una = 1
         if cwnd:

@@ -196,8 +196,8 @@ def check_cwnd(one: Program, info: Any) -> None:
     """RFC 8985 7.3: a tail loss probe does not ask cwnd, and may be more than it allows. That lasts
     until what is in flight is within cwnd again: over a time-out that is undone, a second one may
     have followed. A host that stood still may send and then time out in one turn: what left was
-    within cwnd as it was before."""
-    former = one.cwnd if info.rto_count != one.time_outs else 0
+    within cwnd as it was before, and as what was SACKed meanwhile may have doubled it at most."""
+    former = 2 * one.cwnd if info.rto_count != one.time_outs else 0
     one.cwnd, one.time_outs = info.cwnd, info.rto_count
     before, one.snd_nxt = one.snd_nxt, info.snd_nxt
     sent = (info.snd_nxt - before) % 2**32

@@ -145,7 +145,8 @@ def test_one_reduction_for_a_window(peer: Peer, name: str, left: int):
     filled(peer, congestion=name)
     sent = echo(peer, 1)
     assert sent == []  # more is in flight than cwnd now
-    assert peer.app.info.cwnd == peer.app.info.ssthresh == left
+    # RFC 9937 6: the flight shrinks by its share with every segment that was delivered.
+    assert (peer.app.info.cwnd, peer.app.info.ssthresh) == (9000 + left // 10, left)
     for number in range(2, 11):
         sent += echo(peer, number)
     info = peer.app.info

@@ -61,6 +61,7 @@ class Model:
 
     def deliver(self, lo, hi):
         # One call is one stretch: reordering is told by segments, in order of sequence.
+        taken = None  # when that of which RACK.rtt is was sent: the last of this ACK, or the first
         for n in range(lo, hi):
             one = self.octets[n]
             if one.sacked:
@@ -73,9 +74,11 @@ class Model:
             one.sacked, one.lost = True, False
             if one.again and self.now - one.sent < RTT_MIN:
                 continue
+            if taken is None or (one.sent < taken if self.reordering else one.sent > taken):
+                taken = one.sent
+                self.rtt = self.now - taken
             if self.rack is None or (one.sent, end) > self.rack[:2]:
                 self.rack = (one.sent, end, one.again)
-                self.rtt = self.now - one.sent
 
     def wait(self, dup_acks):
         segments = runs = 0

@@ -132,14 +132,26 @@ static void door_add_address(const uint8_t ip[16], bool is_v4)
         door_fail("address: %s", ut_error_name(-code));
 }
 
+/* Settings of the engine whose defaults are the RFCs' first choice. */
+static void door_choose_as_linux(ut_config *c)
+{
+    c->hystart = 1;
+    c->cubic_ssthresh = 1;
+    c->window_probe = 1;
+    c->nagle = 1;
+}
+
 ut_stack *door_stack(void)
 {
     if (door.stack != NULL) {
         sysctl_read();
+        route_read();
         return door.stack;
     }
     int error;
     ut_link_options link = {.mtu = door.mtu, .buffer = DOOR_LINK_BUFFER, .offload = true};
+    if (door.config.profile == UT_PROFILE_LINUX)
+        door_choose_as_linux(&door.config);
     door.config.seed[0] = 1;
     door.config.max_connections = 256;
     door.config.max_time_wait = 64;
@@ -156,6 +168,7 @@ ut_stack *door_stack(void)
         if (door.has_local[i])
             door_add_address(door.local[i], i == 0);
     sysctl_read();
+    route_read();
     return door.stack;
 }
 
@@ -238,6 +251,7 @@ static void door_end_engine(void)
             ut_abort(door.stack, k->handle, door.now);
         k->kind = SOCK_FREE;
     }
+    ut_output_hold(door.stack, 0, door.now);
     door_run_until(door.now + 3600 * NS_PER_S);
     int kept = ut_list(door.stack, info, 8);
     if (kept != 0)
@@ -292,6 +306,8 @@ void packetdrill_interface_init(const char *flags, struct door_table *table)
     door.main = pthread_self();
     door.now = door.begun = DOOR_EPOCH;
     door.mtu = 1500;
+    door.route_mss = 0;
+    door.holds = false;
     door.strict = door.splits = false;
     door.has_local[0] = door.has_local[1] = false;
     packets_drop_all();

@@ -125,6 +125,8 @@ struct door {
     ut_link *link;
     ut_config config; /* as the flags say */
     uint32_t mtu;
+    uint32_t route_mss; /* the route's MTU without headers; 0 = the link's */
+    bool holds;         /* the device's queue takes nothing */
     bool strict;     /* packets that nobody asked for are an error */
     uint32_t fast_open; /* sysctl tcp_fastopen, FAST_OPEN_... */
     bool splits;     /* super-segments are segmented below the engine, as by a host with "gso off" */
@@ -198,5 +200,10 @@ void transfer_release(void);
 
 /* ---- sysctl.c */
 void sysctl_read(void);
+
+/* ---- route.c */
+void route_read(void);
+/* A packet comes in: what the script said of the route to whoever sent it. */
+void route_note(const uint8_t *packet, uint32_t len);
 
 #endif

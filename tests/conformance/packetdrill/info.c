@@ -43,6 +43,8 @@ static uint8_t info_ca_state(const ut_info *i, const struct tcb *t)
         return CA_LOSS;
     if (i->in_recovery)
         return CA_RECOVERY;
+    if (t != NULL && t->ecn.reduced)
+        return CA_CWR;
     return t != NULL && (t->dup_acks > 0 || (t->trouble != NULL && !ranges_is_empty(&t->trouble->sacked)))
                ? CA_DISORDER
                : CA_OPEN;

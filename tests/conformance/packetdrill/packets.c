@@ -153,6 +153,7 @@ int packets_send(void *unused, const void *packet, size_t len)
     ut_offload marks = {0}; /* nothing is taken on trust: the engine checks the sums */
     pthread_mutex_lock(&door.lock);
     door_stack();
+    route_note(packet, (uint32_t)len);
     int code = ut_memory_write(door.link, packet, len, &marks);
     if (code != 0)
         door_fail("the link takes no packet: %s", ut_error_name(-code));

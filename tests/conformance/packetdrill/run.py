@@ -18,6 +18,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 ADAPTER = HERE.parents[2] / "build/packetdrill/adapter.so"
@@ -63,16 +64,19 @@ def namespace() -> list[str]:
 
 def run(program: Path, script: Path, family: str, profile: str, flags: str = "") -> str:
     """What went wrong, in one line; empty: the script passed."""
-    how = FAMILIES[family]
     text = script.read_text()
     if "--strict_segments" in text or "gso off" in text:
         flags += ",segments"
+    # A script that names its version of IP is run over no other.
+    version = re.search(r"^--ip_version=(\S+)", text, re.MULTILINE)
+    if version:
+        family = {"ipv4": "v4", "ipv6": "v6"}[version[1]]
+    how = FAMILIES[family]
     # What a script says of addresses is about IPv4, and of cookies made from them.
     named = re.search(r"^--local_ip=(\S+)", text, re.MULTILINE) if family == "v4" else None
     local = named[1] if named else how["local"]
     remote = re.search(r"^--remote_ip=(\S+)", text, re.MULTILINE) if family == "v4" else None
     so_flags = f"profile={profile},local={local},mtu={how['mtu']}" + flags
-    environ = {**os.environ, "PATH": f"{HERE / 'commands'}:{os.environ['PATH']}"}
     command = [
         *namespace(),
         "env",
@@ -85,18 +89,21 @@ def run(program: Path, script: Path, family: str, profile: str, flags: str = "")
         f"--so_flags={so_flags}",
         script.name,
     ]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=script.parent,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"still running after {TIMEOUT} s"
+    path = f"{HERE / 'commands'}:{os.environ['PATH']}"
+    with TemporaryDirectory() as said:
+        environ = {**os.environ, "PATH": path, "UT_DOOR_DIR": said}
+        try:
+            done = subprocess.run(
+                command,
+                cwd=script.parent,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"still running after {TIMEOUT} s"
     if done.returncode == 0:
         return ""
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]

@@ -58,6 +58,8 @@ void sysctl_read(void)
     p->batch_min_segs = (uint8_t)u64_min(sysctl_number("tcp_min_tso_segs", 2), 255);
     p->use_sack = sysctl_number("tcp_sack", 1) != 0;
     p->use_window_scale = sysctl_number("tcp_window_scaling", 1) != 0;
+    p->mtu_probing = (uint8_t)u64_min(sysctl_number("tcp_mtu_probing", 0), 2);
+    p->mtu_base = (uint16_t)u64_min(sysctl_number("tcp_base_mss", 1024), UINT16_MAX);
     p->ecn = (uint8_t)u64_min(sysctl_number("tcp_ecn", 2), 5);
     p->synack_retries = (uint32_t)u64_min(sysctl_number("tcp_synack_retries", 5), 255);
     p->connect_timeout = sysctl_patience(p->rto_initial, sysctl_number("tcp_syn_retries", 6));

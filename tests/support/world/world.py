@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import usertcp
 from support.world.application import Application
 from support.world.draws import Draws
 from support.world.faults import ALL_SUCCEED, IS_TEST_BUILD, Faults, calm_link, fail_after, link
 from support.world.intruders import Habits, OffPath, Vandal
 from support.world.meeting import Meeting
+from support.world.options import OPTIONS
 from usertcp._binding import ffi, lib
 from usertcp.testing import SECOND, Impairment, Simulator
 from usertcp.testing._engine import START
@@ -19,24 +19,6 @@ from usertcp.testing.simulator import SimHost
 if TYPE_CHECKING:
     from usertcp.testing.impair import Pipe
 
-# A stack's options; the first value is the ordinary one. A new option is one line.
-OPTIONS: dict[str, tuple[Any, ...]] = {
-    "profile": ("linux", "linux", "rfc"),
-    "congestion": usertcp.congestion_controls(),
-    "rcv_buffer": (1 << 20, 4096, 16384, 65536),
-    "snd_buffer": (1 << 20, 4096, 16384, 65536),
-    "use_sack": (True, True, True, False),
-    "use_rack": (True, True, True, False),
-    "use_timestamps": (True, True, False),
-    "use_window_scale": (True, True, True, False),
-    "ecn": (2, 1, 0, 3, 4, 5),
-    "nodelay": (True, False),
-    "mtu_probing": (1, 1, 0, 2),
-    "quick_acks": (16, 0),
-    "rto_max": (10.0, 2.0, 120.0),
-    "rto_min": (0.2, 0.2, 0.01, 1.0),
-    "delack": (0.04, 0.2),
-}
 PATIENT = {"user_timeout": 200_000.0, "connect_timeout": 200_000.0, "orphan_timeout": 20_000.0}
 MORTAL = {"user_timeout": 60.0, "connect_timeout": 60.0, "orphan_timeout": 60.0}
 KEEPALIVE = 15.0  # seconds until a silent peer is given up
