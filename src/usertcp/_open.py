@@ -195,7 +195,7 @@ def _on_device(link: object, driver: Driver) -> bool:
 
 def _may_busy_poll(link: object, driver: Driver) -> bool:
     """On one CPU nobody would send anything meanwhile."""
-    return _on_device(link, driver) and len(os.sched_getaffinity(0)) > 1
+    return _on_device(link, driver) and (os.cpu_count() or 1) > 1
 
 
 def open_stack(
@@ -238,7 +238,7 @@ def open_stack(
     busy_poll: seconds, up to 0.001, for which an idle loop looks at the link again and
     again before it sleeps, after frames have come: replies come sooner, a CPU stays busy. 0: not;
     None asks the environment, USERTCP_BUSY_POLL. Without effect on memory links, in virtual time,
-    and where the process has one CPU.
+    and where the machine has one CPU.
     trace: a file, or a directory, for a trace of its connections (see `Stack.trace`); None asks the
     environment, USERTCP_TRACE.
 
