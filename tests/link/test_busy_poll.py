@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -58,7 +59,8 @@ class Echo(threading.Thread):
 
 
 def opened(**options: float) -> AbstractAsyncContextManager[usertcp.Stack]:
-    return usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"], **options)  # type: ignore[arg-type]
+    everything: dict[str, Any] = {"addresses": [f"{OURS}/24"], **options}
+    return usertcp.open_stack("packet:v1", **everything)
 
 
 @asynccontextmanager
