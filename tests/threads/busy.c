@@ -1,6 +1,6 @@
-/* busy.c: one host that polls busily and one that does not, on joined memory links, a pump
- * beside each, and a thread that looks on. Built with ThreadSanitizer by `make tsan`; exits 0 when all bytes
- * arrive and nothing raced.
+/* busy.c: one host that polls busily and one that does not, on joined memory links, a pump beside
+ * each, and a thread that looks on. Built with ThreadSanitizer by `make tsan`; exits 0 when all
+ * bytes arrive and nothing raced.
  */
 #include <pthread.h>
 #include <stdatomic.h>
