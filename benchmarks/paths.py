@@ -70,7 +70,22 @@ SHARES: dict[str, tuple[Link, list[tuple[str, str]]]] = {
     ),
 }
 NEAR = Link(loss=0.01)
-NEAR_CELLS = ((KERNEL, KERNEL), (OURS, KERNEL), (OURS, OURS), (KERNEL, OURS))
+BUSY_POLL = 50e-6
+"""Seconds; what net.core.busy_poll's documentation recommends."""
+NEAR_CELLS = {
+    f"{sender}-{receiver}" + (f", busy_poll={busy_poll:g}" if busy_poll else ""): (
+        (sender, receiver, busy_poll)
+    )
+    for sender, receiver, busy_poll in (
+        (KERNEL, KERNEL, 0.0),
+        (OURS, KERNEL, 0.0),
+        (OURS, KERNEL, BUSY_POLL),
+        (OURS, OURS, 0.0),
+        (OURS, OURS, BUSY_POLL),
+        (KERNEL, OURS, 0.0),
+        (KERNEL, OURS, BUSY_POLL),
+    )
+}
 
 
 def _arguments() -> argparse.Namespace:
@@ -204,14 +219,16 @@ def share_row(lanes: Lanes, name: str, options: argparse.Namespace) -> dict[str,
 def near_row(lane: Lane, options: argparse.Namespace) -> dict[str, Any]:
     """One lane, nothing beside it: here speed counts."""
     seconds = 5.0 * options.scale
-    found: dict[str, list[float]] = {f"{a}-{b}": [] for a, b in NEAR_CELLS}
+    found: dict[str, list[float]] = {name: [] for name in NEAR_CELLS}
     for seed in range(1, options.seeds + 1):
-        for sender, receiver in NEAR_CELLS:
-            outcome = lane.run(NEAR, seed, [(sender, "cubic")], seconds, receiver=receiver)
+        for name, (sender, receiver, busy_poll) in NEAR_CELLS.items():
+            outcome = lane.run(
+                NEAR, seed, [(sender, "cubic")], seconds, receiver=receiver, busy_poll=busy_poll
+            )
             (flow,) = outcome["flows"]
             begin = flow["first"] + round(seconds / 4 * 1e9 / BIN)
             end = flow["first"] + round(seconds * 1e9 / BIN) - 1
-            found[f"{sender}-{receiver}"].append(_rate(flow, begin, end))
+            found[name].append(_rate(flow, begin, end))
     base = found[f"{KERNEL}-{KERNEL}"]
     return {
         name: {
@@ -251,7 +268,7 @@ def _print_share(row: dict[str, Any]) -> None:
 def _print_near(rows: dict[str, Any]) -> None:
     for name, row in rows.items():
         print(
-            f"near, 1 % lost: {name:20}{row['mbit']:8.1f} Mb/s  ratio {row['ratio']:.2f} "
+            f"near, 1 % lost: {name:36}{row['mbit']:8.1f} Mb/s  ratio {row['ratio']:.2f} "
             f"({row['ratio_min']:.2f}-{row['ratio_max']:.2f})"
         )
 

@@ -115,7 +115,7 @@ def paths(document: dict[str, Any]) -> str:
     lines += ["|---|---:|---:|"]
     for name, row in document["near"].items():
         lines.append(
-            f"| {name.replace('-', ' to ')} | {row['mbit']:,.0f} "
+            f"| {name.replace('-', ' to ', 1)} | {row['mbit']:,.0f} "
             f"| {row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) |"
         )
     it = document["machine"]

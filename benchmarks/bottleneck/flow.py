@@ -51,6 +51,7 @@ class Spec:
     port: int
     seconds: float
     congestion: str = "cubic"
+    busy_poll: float = 0.0
     capture: str | None = None
     """A pcapng file for what an end of usertcp sends and takes."""
 
@@ -68,6 +69,7 @@ async def _net(spec: Spec) -> Any:
         rcv_buffer=BUFFER,
         linger=0,
         capture=spec.capture,
+        busy_poll=spec.busy_poll,
     )
     async with opened as stack:
         yield usertcp, stack

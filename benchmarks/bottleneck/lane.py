@@ -178,9 +178,11 @@ class Lane:
         seconds: float,
         *,
         receiver: str = KERNEL,
+        busy_poll: float = 0.0,
         capture: str | None = None,
     ) -> dict[str, Any]:
-        """Flows of `senders`, (stack, congestion control) each, to one receiver."""
+        """Flows of `senders`, (stack, congestion control) each, to one receiver. `busy_poll`: of
+        ends of usertcp, see `usertcp.open_stack`."""
         self._port += 1
         host = _address("r", receiver)
         for congestion in {name for stack, name in senders if stack == KERNEL}:
@@ -196,6 +198,7 @@ class Lane:
                 port=self._port,
                 seconds=seconds,
                 congestion=congestion,
+                busy_poll=busy_poll,
                 capture=capture if side == "s" and stack == OURS else None,
             )
 

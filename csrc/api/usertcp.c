@@ -8,6 +8,7 @@
 #include "api/enter.h"
 #include "api/links.h"
 #include "base/errors.h"
+#include "stack/busy.h"
 #include "stack/close.h"
 #include "stack/connect.h"
 #include "stack/egress.h"
@@ -115,6 +116,8 @@ int ut_poll(ut_stack *s, uint64_t now, int budget, ut_event *events, int max_eve
     pthread_mutex_unlock(&s->lock);
     return count;
 }
+
+int ut_busy_poll(ut_stack *s, uint64_t most_ns) { return busy_poll(s, most_ns); }
 
 int ut_pump_start(ut_stack *s, int *system_error)
 {

@@ -168,6 +168,12 @@ int ut_gateway_set(ut_stack *s, const uint8_t ip[16]);
  * ut_shared.deadline is `now`. */
 int ut_poll(ut_stack *s, uint64_t now, int budget, ut_event *events, int max_events);
 
+/* For a host that has nothing to do: turns without sleep between them, for `most_ns` of
+ * CLOCK_MONOTONIC (which every `now` must be), until an event, a report or a note waits for the
+ * host. Returns how many frames came; -1, at once, when the host has made a call on the stack since
+ * the last ut_busy_poll, or is waited for: it may have more to do. */
+int ut_busy_poll(ut_stack *s, uint64_t most_ns);
+
 /* Starts the thread that services link and timers whenever ut_poll is not called in time: TCP goes
  * on while the host is busy. From then on every `now` must be CLOCK_MONOTONIC in ns. 0 or -SYSTEM
  * with errno in *system_error. ut_stack_free ends it. */

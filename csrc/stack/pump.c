@@ -11,10 +11,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/errors.h"
+#include "stack/clock.h"
 #include "stack/poll.h"
 
 #define QUIET_LOOKS 10 /* looks without a turn of the loop, and nothing to do, before parking */
@@ -30,13 +30,6 @@ struct watch {
     uint64_t seen; /* loop_turns when last looked */
     int link_fd, control_fd;
 };
-
-static ns_t clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (ns_t)t.tv_sec * NS_PER_S + (ns_t)t.tv_nsec;
-}
 
 static void signal_fd(int fd)
 {

@@ -6,6 +6,8 @@ One driver per stack. This file has the common part and asyncio's; trio's is in 
     an API call of a stream             -> after_call(): an earlier deadline re-arms the timer,
                                            events the call left make a turn soon
 
+    a turn, where busy polling is on    -> soon, if nothing else is to be done, `engine.busy_poll`
+
 There is one timer, moved only when the engine's deadline becomes earlier than it; when it comes
 too early it costs one turn. Time is the loop's where that is virtual, else CLOCK_MONOTONIC in ns.
 """
@@ -30,6 +32,9 @@ from usertcp._stack import Engine, Waiter
 
 logger = logging.getLogger("usertcp")
 
+PUT_OFF = 3
+"""Passes of the loop after a turn in which the program may be found busy: then the loop sleeps."""
+
 Checkpoint = Callable[[], Awaitable[None]]
 
 
@@ -46,6 +51,7 @@ class Driver(ABC):
 
     __slots__ = (
         "armed",
+        "busy_ns",
         "check",
         "checkpoint",
         "engine",
@@ -65,6 +71,8 @@ class Driver(ABC):
     def __init__(self, engine: Engine) -> None:
         self.engine: Engine = engine
         self.armed: int = NEVER
+        self.busy_ns: int = 0
+        """How long the loop may look at the link instead of going to sleep; 0: it sleeps."""
 
     def after_call(self) -> None:
         """To be called after every engine call that may send, or may leave an event.
@@ -232,7 +240,7 @@ def _step_all(woken: list[AsyncioWaiter]) -> None:
 class AsyncioDriver(Driver):
     """`add_reader` on the link's descriptor and one timer."""
 
-    __slots__ = ("_soon", "_timer", "_watching", "loop", "woken")
+    __slots__ = ("_busy", "_put_off", "_ready", "_soon", "_timer", "_watching", "loop", "woken")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -241,9 +249,12 @@ class AsyncioDriver(Driver):
         """Who the turn has woken; None between turns."""
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._busy: asyncio.Handle | None = None
+        self._put_off = 0
         self._watching = False
         # uvloop runs what a callback left before it looks at descriptors again: nothing to gain.
         own = isinstance(loop, asyncio.BaseEventLoop)
+        self._ready = getattr(loop, "_ready", ())  # what it runs next; uvloop does not tell
         self.new_waiter = partial(AsyncioWaiter, self) if own else loop.create_future
         self.check = partial(_asyncio_check, loop)
         self.settle = partial(_asyncio_settle, loop)
@@ -272,10 +283,10 @@ class AsyncioDriver(Driver):
                 self.loop.remove_reader(self.engine.fd)
             if self.engine.pump_fd >= 0:
                 self.loop.remove_reader(self.engine.pump_fd)
-        for handle in (self._timer, self._soon):
+        for handle in (self._timer, self._soon, self._busy):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._soon = None
+        self._timer = self._soon = self._busy = None
 
     def call_in_loop(self, function: Callable[[], object]) -> None:
         if not self.loop.is_closed():
@@ -296,6 +307,23 @@ class AsyncioDriver(Driver):
                 self._detach()
             if woken:
                 _step_all(woken)
+            if self.busy_ns and self._busy is None and self._watching:
+                self._put_off = PUT_OFF
+                self._busy = self.loop.call_soon(self._on_busy)
+
+    def _on_busy(self) -> None:
+        """The loop would sleep now, or has others to run first."""
+        self._busy = None
+        engine = self.engine
+        frames = -1 if self._ready else engine.busy_poll(self.busy_ns)
+        if frames > 0 or engine.shared[1] or engine.shared[3]:
+            self._on_ready()
+        elif frames == 0:  # a timer may have come and led to an earlier one
+            if engine.shared[0] < self.armed:
+                self._arm(engine.shared[0])
+        elif self._put_off:
+            self._put_off -= 1
+            self._busy = self.loop.call_soon(self._on_busy)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -4,6 +4,7 @@
     kick -> the timer task, which keeps the loop ---+-> after_io_wait: turn(): waiters are resolved,
             from sleeping                           |   their tasks run in this same tick
     deadline -> the timer task, cancelled ----------+-> its own turn
+    busy polling: the timer task keeps the loop from sleeping, after_io_wait looks at the link
 
 Two system tasks: the watcher waits for the descriptor and makes nothing of it (that is done by the
 time it runs), the timer has one cancel scope over many turns, whose deadline is the timer.
@@ -16,7 +17,7 @@ from typing import Any
 import trio
 from trio.lowlevel import Abort, Task
 
-from usertcp._driver import Driver
+from usertcp._driver import PUT_OFF, Driver
 from usertcp._events import NEVER
 from usertcp._stack import Engine
 
@@ -66,18 +67,21 @@ class _TurnsBeforeTasks(trio.abc.Instrument):
         driver = self._driver
         watcher = driver.watcher
         if watcher is not None and watcher.custom_sleep_data is None:
+            driver.watcher = None
             driver.turn()
             driver.set_pace(is_busy=timeout <= 0)
         elif driver.kicked:
             driver.turn()
+        elif driver.busy_due:
+            driver.busy_poll()
 
 
 class TrioDriver(Driver):
     """The two tasks and the instrument, from `start` until `stop` or the link's failure."""
 
     __slots__ = (
-        "_fault", "_idle", "_instrument", "_moved", "_pause", "_pause_end", "_scope", "_stopped",
-        "_stopping", "_token", "kicked", "watcher",
+        "_fault", "_idle", "_instrument", "_moved", "_pause", "_pause_end", "_put_off", "_scope",
+        "_stopped", "_stopping", "_token", "busy_due", "kicked", "watcher",
     )  # fmt: skip
 
     def __init__(self, engine: Engine) -> None:
@@ -90,6 +94,8 @@ class TrioDriver(Driver):
         self._stopped: trio.Event | None = None
         self._fault: BaseException | None = None
         self.kicked = False
+        self.busy_due = False  # the loop is kept awake, to look at the link when it is idle
+        self._put_off = 0
         self._moved = 0  # bytes over the link until the watcher's last turn
         self._pause = 0  # ticks until the watcher looks at the link again,
         self._pause_end = 0  # and when it does at the latest
@@ -127,6 +133,9 @@ class TrioDriver(Driver):
 
     def _kick(self) -> None:
         self.kicked = True
+        self._stay_awake()
+
+    def _stay_awake(self) -> None:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result()
 
@@ -137,8 +146,7 @@ class TrioDriver(Driver):
 
     def turn(self) -> None:
         """One turn and what follows from it. Raises nothing: the timer task does, later."""
-        self.watcher = None
-        self.kicked = False
+        self.kicked = self.busy_due = False
         if self._is_over():
             return
         engine = self.engine
@@ -150,8 +158,26 @@ class TrioDriver(Driver):
             return
         if more or engine.failed:
             self._kick()
-        elif engine.shared[0] < self.armed:
+            return
+        if engine.shared[0] < self.armed:
             self._arm(engine.shared[0])
+        if self.busy_ns:
+            self.busy_due, self._put_off = True, PUT_OFF
+            self._stay_awake()
+
+    def busy_poll(self) -> None:
+        """The loop would sleep now, but for the timer task; or it has others to run first."""
+        engine = self.engine
+        is_idle = trio.lowlevel.current_statistics().tasks_runnable <= 1
+        frames = engine.busy_poll(self.busy_ns) if is_idle else -1
+        if frames > 0 or engine.shared[1] or engine.shared[3]:
+            self.turn()
+        elif frames == 0 or not self._put_off:
+            self.busy_due = False
+            if engine.shared[0] < self.armed:
+                self._arm(engine.shared[0])
+        else:
+            self._put_off -= 1
 
     def set_pace(self, *, is_busy: bool) -> None:
         """After a turn of the watcher's: how soon it is to look again. At once, but for bulk."""
@@ -180,7 +206,7 @@ class TrioDriver(Driver):
                 nursery.cancel_scope.cancel()
         finally:
             self.watcher = None
-            self.kicked = False
+            self.kicked = self.busy_due = False
             trio.lowlevel.remove_instrument(self._instrument)
             self._stopped.set()
         if self._fault is not None:
@@ -216,7 +242,7 @@ class TrioDriver(Driver):
         with trio.CancelScope(deadline=self._trio_time(self.armed)) as scope:
             self._scope = scope
             while not self._is_over():
-                if self.kicked:
+                if self.kicked or self.busy_due:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                     continue
                 self._idle = TrioWaiter()

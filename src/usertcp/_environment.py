@@ -2,7 +2,8 @@
 
 `open_stack()` without a link, the event loops of `usertcp.asyncio`, and what `usertcp run` starts
 ask them; options of the command line stand for the same ones. USERTCP_CONTROL,
-USERTCP_TRACE and USERTCP_BYPASS hold for every stack: `_control`, `_trace`, `_bypass`.
+USERTCP_TRACE, USERTCP_BUSY_POLL and USERTCP_BYPASS hold for every stack: `_control`, `_trace`,
+`_open`, `_bypass`.
 """
 
 import os
@@ -19,9 +20,12 @@ MTU = "USERTCP_MTU"
 PCAP = "USERTCP_PCAP"
 CONTROL = "USERTCP_CONTROL"
 TRACE = "USERTCP_TRACE"
+BUSY_POLL = "USERTCP_BUSY_POLL"
 
 MTU_RANGE = (68, 65535)
 """Bytes of an IP packet: RFC 791's smallest, and the most its length field can say."""
+BUSY_POLL_MOST = 1e-3
+"""Seconds: so long an event loop may stand still for nothing."""
 _EXAMPLE = f"{LINK}=packet:eth1 {ADDRESS}=10.7.0.2/24 (and, if need be, {GATEWAY}=10.7.0.1)"
 
 
@@ -68,6 +72,26 @@ def wanted_trace(environ: Mapping[str, str]) -> Path | None:
     if not path.is_dir():
         _checked(TRACE, check_file, text)
     return path
+
+
+def wanted_busy_poll(environ: Mapping[str, str]) -> float:
+    """Seconds of busy polling, 0 for none; `ValueError` for what is no such number."""
+    text = environ.get(BUSY_POLL, "").strip() or "0"
+    try:
+        return check_busy_poll(float(text))
+    except ValueError:
+        raise ValueError(f"{BUSY_POLL}: {_no_busy_poll(text)}") from None
+
+
+def check_busy_poll(seconds: float) -> float:
+    """`seconds`; `ValueError` when they are out of range."""
+    if not 0 <= seconds <= BUSY_POLL_MOST:
+        raise ValueError(f"busy_poll: {_no_busy_poll(seconds)}")
+    return seconds
+
+
+def _no_busy_poll(given: object) -> str:
+    return f"{given!r} is not a number of seconds between 0 and {BUSY_POLL_MOST}"
 
 
 def missing(found: Mapping[str, Any]) -> RuntimeError | None:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from usertcp._address import IPAddress, IPInterface, parse_address, parse_interface
 from usertcp._config import StackConfig, seed_words
 from usertcp._driver import Driver, new_driver
-from usertcp._environment import CONTROL, missing, stack_arguments, wanted_trace
+from usertcp._environment import (
+    CONTROL,
+    check_busy_poll,
+    missing,
+    stack_arguments,
+    wanted_busy_poll,
+    wanted_trace,
+)
 from usertcp._stack import Engine
 from usertcp.stacks import LINGER, Stack
 
@@ -74,6 +81,7 @@ class _OpenStack:
         linger: float,
         control: "str | os.PathLike[str] | bool | None",
         pump: bool | None,
+        busy_poll: float,
         trace: "str | os.PathLike[str] | None",
     ) -> None:
         self._link = link
@@ -86,6 +94,7 @@ class _OpenStack:
         self._linger = linger
         self._control = control
         self._pump = pump
+        self._busy_poll = busy_poll
         self._trace = trace
         self._control_server: ControlServer | None = None
         self._claims: ExitStack | None = None
@@ -121,6 +130,8 @@ class _OpenStack:
         try:
             if self._wants_pump(link, driver):
                 engine.start_pump()
+            if _may_busy_poll(link, driver):
+                driver.busy_ns = round(self._busy_poll * 1e9)
             if (wanted := self._trace or wanted_trace(os.environ)) is not None:
                 stack.trace(Path(wanted))  # until the stack's end
             await stack.start(self._gateways, check_duplicates=self._check_duplicates)
@@ -162,8 +173,7 @@ class _OpenStack:
     def _wants_pump(self, link: object, driver: Driver) -> bool:
         if self._pump and not driver.real_time:
             raise ValueError("pump: a stack in virtual time cannot have the thread")
-        on_device = getattr(link, "kind", "memory") != "memory"
-        return driver.real_time and on_device if self._pump is None else self._pump
+        return _on_device(link, driver) if self._pump is None else self._pump
 
     def _open_control(self, stack: Stack) -> None:
         captured = self._capture is not None
@@ -176,6 +186,16 @@ class _OpenStack:
             from usertcp._control import ControlServer
 
             self._control_server = ControlServer(stack, self._control, captured=captured)
+
+
+def _on_device(link: object, driver: Driver) -> bool:
+    """Frames come by themselves: neither from this program nor in virtual time."""
+    return driver.real_time and getattr(link, "kind", "memory") != "memory"
+
+
+def _may_busy_poll(link: object, driver: Driver) -> bool:
+    """On one CPU nobody would send anything meanwhile."""
+    return _on_device(link, driver) and (os.cpu_count() or 1) > 1
 
 
 def open_stack(
@@ -191,6 +211,7 @@ def open_stack(
     linger: float = LINGER,
     control: "str | os.PathLike[str] | bool | None" = None,
     pump: bool | None = None,
+    busy_poll: float | None = None,
     trace: "str | os.PathLike[str] | None" = None,
     **options: Any,
 ) -> AbstractAsyncContextManager[Stack]:
@@ -214,6 +235,10 @@ def open_stack(
 
     pump: a thread that acknowledges, retransmits and answers probes while the program keeps the
     event loop busy; None: on every link but those in memory.
+    busy_poll: seconds, up to 0.001, for which an idle loop looks at the link again and
+    again before it sleeps, after frames have come: replies come sooner, a CPU stays busy. 0: not;
+    None asks the environment, USERTCP_BUSY_POLL. Without effect on memory links, in virtual time,
+    and where the machine has one CPU.
     trace: a file, or a directory, for a trace of its connections (see `Stack.trace`); None asks the
     environment, USERTCP_TRACE.
 
@@ -246,6 +271,7 @@ def open_stack(
         gateways = [parse_address(g, "gateway") for g in gateway]
     else:
         gateways = [parse_address(gateway, "gateway")]
+    busy_poll = wanted_busy_poll(os.environ) if busy_poll is None else check_busy_poll(busy_poll)
     settings = (config or StackConfig()).with_options(options).engine_fields()
     settings.setdefault("nodelay", 1)  # as AnyIO, trio and asyncio set it for their sockets
     if mtu is not None:
@@ -253,5 +279,5 @@ def open_stack(
     return _OpenStack(
         link, settings, own, gateways, seed_words(seed),
         capture=capture, check_duplicates=check_duplicates, linger=linger, control=control,
-        pump=pump, trace=trace,
+        pump=pump, busy_poll=busy_poll, trace=trace,
     )  # fmt: skip

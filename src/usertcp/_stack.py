@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from usertcp import _events
-from usertcp._binding import LinkHolder, RawStack
+from usertcp._binding import LinkHolder, RawStack, lib
 from usertcp._congestion_control import CongestionControl
 from usertcp._guide import Guide
 
@@ -136,6 +136,14 @@ class Engine(RawStack):
             self.guide.turn(now)
         if self.shared[4] and self.trace is not None:
             self.trace.drain()
+
+    def busy_poll(self, most_ns: int) -> int:
+        """For up to `most_ns` of real time turns without sleep between them, until there is an
+        event: how many frames came. -1: the program made a call since the last time, and may not be
+        idle yet.
+        """
+        frames: int = lib.ut_busy_poll(self._stack, most_ns)
+        return frames
 
     def set_control(self, handle: int, control: CongestionControl, now: int) -> int:
         """Congestion control in Python, until the connection is closed: 0 or a negated code."""

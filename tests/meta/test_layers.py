@@ -41,6 +41,7 @@ C_STANDARD = {
 SYSTEM = {
     "link/": (".*",),
     "stack/pump": (".*",),
+    "stack/clock": ("time.h",),
     "stack/": ("pthread.h",),
     "api/": ("pthread.h",),
     "base/alloc": ("sys/mman.h", "unistd.h"),
