@@ -125,7 +125,7 @@ struct ut_stack {
     uint32_t cookies_until; /* cookie.c: the period in which none of ours is good any more */
     bool link_is_down;
     bool holds_output; /* connections send nothing: egress_hold */
-    ns_t busy_since; /* `now` as busy.c left it */
+    ns_t busy_since;   /* `now` as busy.c left it */
 
     struct pump pump;
     struct trace trace;

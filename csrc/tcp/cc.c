@@ -7,6 +7,8 @@
 
 #include "base/base.h"
 
+#define PACED_SEGMENTS 20u /* smaller windows are not, in congestion avoidance */
+
 const struct cc_ops *const cc_all[] = {&cc_cubic, &cc_newreno, &cc_bbr, NULL};
 
 uint32_t cc_initial_window(uint32_t mss)
@@ -97,6 +99,23 @@ void cc_undo(struct tcp_cc *cc, const struct cc_prior *prior, const struct cc_lo
     cc->own = prior->own;
     if (cc->ops->on_undo != NULL)
         cc->ops->on_undo(cc, now);
+}
+
+/* In congestion avoidance (RFC 9002 7.7), so that what leaves is not in step with the ACKs: at a
+ * full queue the ACK clock alone lets one flow take every place that another makes (Floyd and
+ * Jacobson 1992).
+ *
+ * None there while cwnd is no limit, so that replies leave at once, and none of small windows:
+ * pairs of segments that wait for their time cost a window of a dozen some per cent. None at all
+ * where a round trip is shorter than timers are good for. */
+void cc_pace(struct tcp_cc *cc, const struct cc_ack *a)
+{
+    uint32_t quarters = 8;
+    if (cc->cwnd >= cc->ssthresh)
+        quarters = a->was_cwnd_limited && cc->cwnd > PACED_SEGMENTS * a->mss ? 5 : 0;
+    cc->pacing_rate = 0;
+    if (a->srtt >= 2 * PACE_INTERVAL)
+        cc->pacing_rate = quarters * (uint64_t)cc->cwnd * NS_PER_S / 4 / a->srtt;
 }
 
 void cc_grow(struct tcp_cc *cc, const struct cc_ack *a, uint32_t *bytes_acked)

@@ -20,7 +20,6 @@
 #include "base/time.h"
 
 #define CC_LARGE 512u
-#define CC_PACED_SEGMENTS 20u   /* smaller windows are not, in congestion avoidance */
 #define PACE_INTERVAL NS_PER_MS /* what leaves together: this much of the pacing rate */
 
 struct rate_sample;
@@ -216,22 +215,9 @@ void cc_undo(struct tcp_cc *cc, const struct cc_prior *prior, const struct cc_lo
              uint32_t cwnd_max);
 void cc_on_idle(struct tcp_cc *cc, const struct cc_loss *now, ns_t idle, ns_t rto);
 
-/* For algorithms: a rate of two windows per round trip in slow start; in congestion avoidance one
- * and a quarter (RFC 9002 7.7), so that what leaves is not in step with the ACKs: at a full queue
- * the ACK clock alone lets one flow take every place that another makes (Floyd and Jacobson 1992).
- *
- * None there while cwnd is no limit, so that replies leave at once, and none of small windows:
- * pairs of segments that wait for their time cost a window of a dozen some per cent. None at all
- * where a round trip is shorter than timers are good for. */
-static inline void cc_pace(struct tcp_cc *cc, const struct cc_ack *a)
-{
-    uint32_t quarters = 8;
-    if (cc->cwnd >= cc->ssthresh)
-        quarters = a->was_cwnd_limited && cc->cwnd > CC_PACED_SEGMENTS * a->mss ? 5 : 0;
-    cc->pacing_rate = 0;
-    if (a->srtt >= 2 * PACE_INTERVAL)
-        cc->pacing_rate = quarters * (uint64_t)cc->cwnd * NS_PER_S / 4 / a->srtt;
-}
+/* For algorithms: a rate of two windows per round trip in slow start, of one and a quarter in
+ * congestion avoidance, none where it gains nothing. */
+void cc_pace(struct tcp_cc *cc, const struct cc_ack *a);
 /* For algorithms: growth by RFC 5681 3.1 and RFC 3465; `bytes_acked` is theirs to keep. */
 void cc_grow(struct tcp_cc *cc, const struct cc_ack *ack, uint32_t *bytes_acked);
 /* For algorithms: half of what was in flight (RFC 5681 (4)). */

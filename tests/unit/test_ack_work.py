@@ -82,7 +82,7 @@ def a_byte_acknowledged(s: Sender) -> int:
 
 def four_far_apart(s: Sender) -> int:
     quarter = s.holes // 4
-    return s.sack(*((2 * i * quarter, 2 * i * quarter + 0.5) for i in range(1, 4)))
+    return s.sack(*((2 * i * quarter, 2 * i * quarter + 1) for i in range(1, 4)))
 
 
 def lost_again(s: Sender) -> int:
