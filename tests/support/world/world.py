@@ -234,6 +234,8 @@ class World:
         if (own := draws.feature(f"{name} restless", 0.15)) is not None:
             made.restless = own
             host.engine.may_fragment = True  # by mtu_discover
+        if self.cookies and name.endswith("server"):
+            return made  # of whom no record would be left: a late ACK opens a connection again
         for what, chance in (("aborts", 0.05), ("closes", 0.05)):
             if (own := draws.feature(f"{name} {what}", chance)) is not None:
                 setattr(made, f"{what}_after", own.choice((0, 1, 5000, 30_000)))
