@@ -1,7 +1,7 @@
 /* hystart_classic.c: HyStart, which HyStart++ grew out of (Ha and Rhee, "Taming the Elephants: New
  * TCP Slow Start", Computer Networks 55, 2011): slow start ends at once, where Linux ends it.
  *
- * Called by cc_cubic.c with every ACK of the first slow start, where hystart=classic.
+ * Called by cc_cubic.c with every ACK of the first slow start, where ut_config.hystart asks for it.
  */
 #include "base/base.h"
 #include "tcp/hystart.h"
