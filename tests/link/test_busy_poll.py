@@ -42,6 +42,20 @@ def run(loop: str, main: Callable[[], object]) -> None:
     anyio.run(main, backend=backend, backend_options=options)  # type: ignore[arg-type]
 
 
+def on_cable(loop: str) -> Callable[[Callable[[], object]], None]:
+    """Runs what it decorates, at once: in namespaces of its own, with a cable to the kernel."""
+
+    def decorate(main: Callable[[], object]) -> None:
+        @in_namespace
+        def inside() -> None:
+            place()
+            run(loop, main)
+
+        inside()
+
+    return decorate
+
+
 class Echo(threading.Thread):
     """A kernel socket that sends back what it gets, until the peer ends."""
 
@@ -103,18 +117,11 @@ def test_an_argument_goes_before_the_environment(
 ) -> None:
     monkeypatch.setenv("USERTCP_BUSY_POLL", "50e-6")
 
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            for given, expected in (({}, 50_000), ({"busy_poll": 0.0}, 0)):
-                async with opened(**given) as stack:
-                    assert stack.driver.busy_ns == expected
-
-        run(backend, main)
-
-    inside()
+    @on_cable(backend)
+    async def main() -> None:
+        for given, expected in (({}, 50_000), ({"busy_poll": 0.0}, 0)):
+            async with opened(**given) as stack:
+                assert stack.driver.busy_ns == expected
 
 
 # ---- where and when ------------------------------------------------------------------------------
@@ -122,62 +129,41 @@ def test_an_argument_goes_before_the_environment(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_replies_are_met_without_sleep(loop: str) -> None:
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected(busy_poll=1e-3) as (stack, stream):
-                with anyio.fail_after(60):  # on a busy machine replies may be there already
-                    while not polls(stack)[1]:
-                        await ping(stream)
-                began, hits = polls(stack)
-                assert 0 < hits <= began
-
-        run(loop, main)
-
-    inside()
+    @on_cable(loop)
+    async def main() -> None:
+        async with connected(busy_poll=1e-3) as (stack, stream):
+            with anyio.fail_after(60):  # on a busy machine replies may be there already
+                while not polls(stack)[1]:
+                    await ping(stream)
+            began, hits = polls(stack)
+            assert 0 < hits <= began
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nobody_polls_unasked(loop: str) -> None:
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected() as (stack, stream):
-                for _ in range(ROUNDS):
-                    await ping(stream)
-                assert polls(stack) == (0, 0)
-
-        run(loop, main)
-
-    inside()
+    @on_cable(loop)
+    async def main() -> None:
+        async with connected() as (stack, stream):
+            for _ in range(ROUNDS):
+                await ping(stream)
+            assert polls(stack) == (0, 0)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_quiet_link_is_left_alone(loop: str) -> None:
     """After frames have come it is looked at once more, and not for ever."""
 
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected(busy_poll=1e-3) as (stack, stream):
-                await ping(stream)
-                engine = stack.engine
-                with anyio.fail_after(60):  # the kernel's last ACKs may come yet
-                    while True:
-                        before = polls(stack)[0], engine.link_info().rx_frames, engine.polls
-                        await anyio.sleep(0.1)
-                        if before == (polls(stack)[0], engine.link_info().rx_frames, engine.polls):
-                            break
-
-        run(loop, main)
-
-    inside()
+    @on_cable(loop)
+    async def main() -> None:
+        async with connected(busy_poll=1e-3) as (stack, stream):
+            await ping(stream)
+            engine = stack.engine
+            with anyio.fail_after(60):  # the kernel's last ACKs may come yet
+                while True:
+                    before = polls(stack)[0], engine.link_info().rx_frames, engine.polls
+                    await anyio.sleep(0.1)
+                    if before == (polls(stack)[0], engine.link_info().rx_frames, engine.polls):
+                        break
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -210,32 +196,25 @@ def test_nor_is_one_in_virtual_time() -> None:
 def test_waits_are_cancelled_between_polls(loop: str) -> None:
     """While another connection keeps the link, and so the polling, alive."""
 
-    @in_namespace
-    def inside() -> None:
-        place()
+    @on_cable(loop)
+    async def main() -> None:
+        async with connected(busy_poll=1e-3) as (stack, stream):
 
-        async def main() -> None:
-            async with connected(busy_poll=1e-3) as (stack, stream):
+            async def traffic() -> None:
+                while True:
+                    await ping(stream)
 
-                async def traffic() -> None:
-                    while True:
-                        await ping(stream)
-
-                listener = await stack.create_tcp_listener(local_port=80)
-                with anyio.fail_after(60):
-                    async with anyio.create_task_group() as group:
-                        group.start_soon(traffic)
-                        with anyio.move_on_after(0.2) as scope:
-                            await listener.listeners[0].accept()
-                        assert scope.cancelled_caught
-                        await anyio.sleep(0.1)  # timers of the loop are served as well
-                        group.cancel_scope.cancel()
-                assert polls(stack)[1] > 0
-                await listener.aclose()
-
-        run(loop, main)
-
-    inside()
+            listener = await stack.create_tcp_listener(local_port=80)
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(traffic)
+                    with anyio.move_on_after(0.2) as scope:
+                        await listener.listeners[0].accept()
+                    assert scope.cancelled_caught
+                    await anyio.sleep(0.1)  # timers of the loop are served as well
+                    group.cancel_scope.cancel()
+            assert polls(stack)[1] > 0
+            await listener.aclose()
 
 
 # ---- one poll, which the test itself makes -------------------------------------------------------
@@ -243,71 +222,50 @@ def test_waits_are_cancelled_between_polls(loop: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_news_for_the_program_end_a_poll(backend: str) -> None:
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected(pump=False) as (stack, stream):
-                await ping(stream)
-                engine, handle = stack.engine, stream._end.handle
-                assert engine.send(handle, b"again", stack.driver.now()) == 5
-                began = time.monotonic_ns()
-                frames = -1
-                while frames < 0:
-                    frames = engine.busy_poll(LONG)
-                assert engine.shared[1] == 1
-                assert time.monotonic_ns() - began < LONG
-                assert engine.busy_poll(LONG) == -1  # still waited for
-                assert await stream.receive() == b"again"
-
-        run(backend, main)
-
-    inside()
+    @on_cable(backend)
+    async def main() -> None:
+        async with connected(pump=False) as (stack, stream):
+            await ping(stream)
+            engine, handle = stack.engine, stream._end.handle
+            assert engine.send(handle, b"again", stack.driver.now()) == 5
+            began = time.monotonic_ns()
+            frames = -1
+            while frames < 0:
+                frames = engine.busy_poll(LONG)
+            assert engine.shared[1] == 1
+            assert time.monotonic_ns() - began < LONG
+            assert engine.busy_poll(LONG) == -1  # still waited for
+            assert await stream.receive() == b"again"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_poll_without_news_ends_when_it_is_to(backend: str) -> None:
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected(pump=False) as (stack, stream):
-                await ping(stream)
-                engine = stack.engine
-                engine.set_option(stream._end.handle, 1, 1, stack.driver.now())
-                assert engine.busy_poll(SHORT) == -1  # the program was not idle
-                began = time.monotonic_ns()
-                assert engine.busy_poll(SHORT) >= 0
-                assert time.monotonic_ns() - began >= SHORT
-                await ping(stream)
-
-        run(backend, main)
-
-    inside()
+    @on_cable(backend)
+    async def main() -> None:
+        async with connected(pump=False) as (stack, stream):
+            await ping(stream)
+            engine = stack.engine
+            engine.set_option(stream._end.handle, 1, 1, stack.driver.now())
+            assert engine.busy_poll(SHORT) == -1  # the program was not idle
+            began = time.monotonic_ns()
+            assert engine.busy_poll(SHORT) >= 0
+            assert time.monotonic_ns() - began >= SHORT
+            await ping(stream)
 
 
 def test_timers_are_served_meanwhile() -> None:
     """A segment is lost with the device, and sent again while the loop stands still."""
 
-    @in_namespace
-    def inside() -> None:
-        place()
-
-        async def main() -> None:
-            async with connected(pump=False) as (stack, stream):
-                await ping(stream)
-                link_down("v0")
-                await stream.send(b"lost")
-                began = time.monotonic()
-                while not stream.statistics().rto_count and time.monotonic() - began < 30:
-                    stack.engine.busy_poll(SHORT)
-                assert stream.statistics().rto_count > 0
-                link_up("v0")
-                with anyio.fail_after(60):
-                    assert await stream.receive() == b"lost"
-
-        run("asyncio", main)
-
-    inside()
+    @on_cable("asyncio")
+    async def main() -> None:
+        async with connected(pump=False) as (stack, stream):
+            await ping(stream)
+            link_down("v0")
+            await stream.send(b"lost")
+            began = time.monotonic()
+            while not stream.statistics().rto_count and time.monotonic() - began < 30:
+                stack.engine.busy_poll(SHORT)
+            assert stream.statistics().rto_count > 0
+            link_up("v0")
+            with anyio.fail_after(60):
+                assert await stream.receive() == b"lost"

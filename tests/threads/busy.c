@@ -4,44 +4,11 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
-#include "include/usertcp_info.h"
+#include "host.h"
 
 #define TOTAL (4u << 20)
 #define LIMIT 60000000000u /* ns */
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-#define CHECK(cond) \
-    do { \
-        if (!(cond)) { \
-            fprintf(stderr, "busy.c:%d: %s\n", __LINE__, #cond); \
-            exit(1); \
-        } \
-    } while (0)
-
-static ut_stack *stack_on(ut_link *link, uint8_t last)
-{
-    int error;
-    ut_config c;
-    ut_config_default(&c);
-    c.seed[0] = last;
-    c.rcv_buffer = c.snd_buffer = 1 << 16;
-    ut_stack *s = ut_stack_new(&c, link, &error);
-    CHECK(s != NULL);
-    uint8_t ip[16] = {[10] = 0xff, 0xff, 10, 0, 0, last};
-    CHECK(ut_address_add(s, ip, 24, 0, now()) == 0);
-    CHECK(ut_pump_start(s, &error) == 0);
-    return s;
-}
 
 static ut_stack *a, *b;
 static atomic_int over;
@@ -91,8 +58,8 @@ int main(void)
     ut_link_options o = {.offload = 1};
     ut_link *la = ut_link_memory(&o, &error), *lb = ut_link_memory(&o, &error);
     CHECK(la != NULL && lb != NULL && ut_memory_join(la, lb) == 0);
-    a = stack_on(la, 1);
-    b = stack_on(lb, 2);
+    a = stack_on(la, 1, 1 << 16);
+    b = stack_on(lb, 2, 1 << 16);
     ut_handle listener, client;
     ut_endpoint any = {.port = 80}, from = {.port = 0};
     ut_endpoint to = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, 2}, .port = 80};

@@ -1,49 +1,16 @@
 /* pump.c: two stacks with pumps on joined memory links, and a loop that is late now and then. Built
  * with ThreadSanitizer by `make tsan`; exits 0 when all bytes arrive and nothing raced.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "include/usertcp_info.h"
+#include "host.h"
 
 #define TOTAL (8u << 20)
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void rest(long ms)
 {
     struct timespec t = {0, ms * 1000000};
     nanosleep(&t, NULL);
-}
-
-#define CHECK(cond) \
-    do { \
-        if (!(cond)) { \
-            fprintf(stderr, "pump.c:%d: %s\n", __LINE__, #cond); \
-            exit(1); \
-        } \
-    } while (0)
-
-static ut_stack *stack_on(ut_link *link, uint8_t last)
-{
-    int error;
-    ut_config c;
-    ut_config_default(&c);
-    c.seed[0] = last;
-    c.rcv_buffer = c.snd_buffer = 1 << 17;
-    ut_stack *s = ut_stack_new(&c, link, &error);
-    CHECK(s != NULL);
-    uint8_t ip[16] = {[10] = 0xff, 0xff, 10, 0, 0, last};
-    CHECK(ut_address_add(s, ip, 24, 0, now()) == 0);
-    CHECK(ut_pump_start(s, &error) == 0 && ut_pump_fd(s) >= 0);
-    return s;
 }
 
 int main(void)
@@ -55,7 +22,7 @@ int main(void)
     ut_link_options o = {.offload = 1};
     ut_link *la = ut_link_memory(&o, &error), *lb = ut_link_memory(&o, &error);
     CHECK(la != NULL && lb != NULL && ut_memory_join(la, lb) == 0);
-    ut_stack *a = stack_on(la, 1), *b = stack_on(lb, 2);
+    ut_stack *a = stack_on(la, 1, 1 << 17), *b = stack_on(lb, 2, 1 << 17);
     ut_handle listener, client, server = 0;
     ut_endpoint any = {.port = 80}, local, remote;
     CHECK(ut_listen(b, &any, 8, 0, now(), &listener) == 0);
