@@ -137,7 +137,8 @@ enum {
     UT_OPT_ECN =
         18, /* 1: where ECN was agreed new data says so; of a listener: it agrees; 0: not */
     UT_OPT_FAST_OPEN =
-        19 /* of a listener: so many connections of RFC 7413 in SYN-RECEIVED; 0: off */
+        19, /* of a listener: so many connections of RFC 7413 in SYN-RECEIVED; 0: off */
+    UT_OPT_FLOW_LABEL = 20 /* of its IPv6 packets, RFC 6437: 0 to 0xfffff, 0 for none */
 };
 
 enum { UT_LISTEN_SHARE = 1 };

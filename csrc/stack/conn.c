@@ -48,8 +48,7 @@ int conn_new(ut_stack *s, const struct flow_key *key, uint32_t instead, struct c
     if (c == NULL)
         return -UT_E_NO_MEMORY;
     c->key = *key;
-    /* RFC 6437 3: one label per flow, which tells an observer nothing more. */
-    c->key.owners = demux_hash(&s->demux, key) & 0xfffff;
+    c->key.owners = demux_flow_label(&s->demux, key);
     c->notice.handle = (ut_handle)generation << 32 | (index + 1);
     list_init(&c->notice.node);
     list_init(&c->work);

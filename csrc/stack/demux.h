@@ -48,6 +48,11 @@ void demux_init(struct demux *d, struct alloc *a, struct siphash_key key);
 void demux_fini(struct demux *d);
 /* The keyed hash of a name. */
 uint32_t demux_hash(struct demux *d, const struct flow_key *key);
+/* RFC 6437 3: one label per flow, which tells an observer nothing more. */
+static inline uint32_t demux_flow_label(struct demux *d, const struct flow_key *key)
+{
+    return demux_hash(d, key) & 0xfffff;
+}
 /* Its reference, 0 when there is none. */
 uint32_t demux_find(struct demux *d, const struct flow_key *key);
 /* Room for one more; false: out of memory. */

@@ -212,6 +212,8 @@ void egress_segment(ut_stack *s, const struct flow_key *key, const struct tcp_se
         }
     }
     struct ip_hdr ip = egress_ip(key, TCP_HEADER_LEN + (uint32_t)tcp_opt_length(&copy.opt));
+    if (ip.version == 6)
+        ip.flow_label = demux_flow_label(&s->demux, key);
     struct link_out *o = egress_begin(s, &ip, station);
     uint32_t at = o->head_len;
     o->head_len += (uint32_t)tcp_write(o->head + at, &copy);

@@ -156,6 +156,11 @@ int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value)
             return -UT_E_INVALID;
         c->dscp = (uint8_t)value;
         break;
+    case UT_OPT_FLOW_LABEL:
+        if (value < 0 || value > 0xfffff || ipaddr_is_v4(&c->key.remote))
+            return -UT_E_INVALID;
+        c->key.owners = (uint32_t)value;
+        break;
     default:
         code = transfer_set_number(c, option, value, s->now);
         break;
@@ -210,6 +215,9 @@ int transfer_option_get(const struct conn *c, int option, int64_t *value)
         return 0;
     case UT_OPT_DSCP:
         *value = c->dscp;
+        return 0;
+    case UT_OPT_FLOW_LABEL:
+        *value = ipaddr_is_v4(&c->key.remote) ? 0 : c->key.owners;
         return 0;
     case UT_OPT_CONGESTION:
         *value = cc_index(t->cc.ops);

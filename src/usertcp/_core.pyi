@@ -403,6 +403,7 @@ class Lib:
     UT_OPT_DSCP: Literal[7]
     UT_OPT_ECN: Literal[18]
     UT_OPT_FAST_OPEN: Literal[19]
+    UT_OPT_FLOW_LABEL: Literal[20]
     UT_OPT_KEEPALIVE: Literal[9]
     UT_OPT_KEEPALIVE_COUNT: Literal[12]
     UT_OPT_KEEPALIVE_IDLE: Literal[10]

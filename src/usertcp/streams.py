@@ -80,6 +80,9 @@ class StreamOption(IntEnum):
     """1: where ECN was agreed (RFC 3168) new data may be marked by routers; 0: it may not."""
     FAST_OPEN = 19
     """Of a listener: `TCPListener.set_fast_open`."""
+    FLOW_LABEL = 20
+    """Of its IPv6 packets, 0 to 0xFFFFF (RFC 6437); by default one that the connection has of its
+    own. Over IPv4 it is 0 and cannot be set."""
 
 
 class TCPStream(ByteStream):

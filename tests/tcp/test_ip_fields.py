@@ -40,6 +40,47 @@ def test_the_class_is_the_users(peer: Peer, ipv6: bool):
         assert last_of(peer).tos >> 2 == value
 
 
+@pytest.mark.rfc("6437-01")
+def test_all_packets_of_a_flow_have_one_label():
+    """RFC 6437 3: from the SYN,ACK on, another for another flow, so that routers can tell them."""
+    bench = Bench(ipv6=True)
+    listener = bench.engine.listen(80)
+    labels = []
+    for port in range(5000, 5020):
+        bench.engine.inject(bench.syn(port, options=FULL_OFFER))
+        (answer,) = bench.engine.take()
+        bench.arrives(bench.ack_of(answer.packet))
+        made = listener.accept()
+        assert made is not None
+        made.send(bytes(5000))
+        sent = [answer, *bench.engine.take()]
+        assert len(sent) > 2
+        labels.append({one.packet.flow for one in sent})
+        assert len(labels[-1]) == 1
+    assert len(set.union(*labels)) == len(labels)  # by this seed: 20 of a million
+
+
+@pytest.mark.rfc("6437-01")
+def test_the_label_is_the_users(peer: Peer):
+    peer.configure(ipv6=True).establish()
+    given = peer.app.connection
+    for value in (0xFFFFF, 1, 0):
+        given.set_option("flow_label", value)
+        assert given.get_option("flow_label") == value
+        peer.app.send(b"b")
+        assert last_of(peer).flow == value
+    for value in (-1, 1 << 20):
+        with pytest.raises(Exception, match="INVALID"):
+            given.set_option("flow_label", value)
+
+
+def test_ipv4_has_no_label(peer: Peer):
+    given = peer.establish().app.connection
+    assert given.get_option("flow_label") == 0
+    with pytest.raises(Exception, match="INVALID"):
+        given.set_option("flow_label", 1)
+
+
 @pytest.mark.rfc("1122-04")
 @pytest.mark.parametrize("ttl", [0, 1, 255])
 @BOTH

@@ -33,7 +33,7 @@ OPTIONS = {
     "nodelay": 1, "rcv_limit": 2, "snd_limit": 3, "user_timeout": 4, "linger": 5, "ttl": 6,
     "dscp": 7, "snd_lowat": 8, "keepalive": 9, "keepalive_idle": 10, "keepalive_interval": 11,
     "keepalive_count": 12, "rto_min": 13, "notsent_lowat": 14, "congestion": 15,
-    "mtu_discover": 16, "cork": 17, "ecn": 18, "fast_open": 19,
+    "mtu_discover": 16, "cork": 17, "ecn": 18, "fast_open": 19, "flow_label": 20,
 }  # fmt: skip
 
 
