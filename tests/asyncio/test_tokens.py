@@ -108,15 +108,24 @@ def test_adopted_server(base, kernel):
 def test_adopted_server_of_an_unbound_socket(base, family: socket.AddressFamily):
     """Listening binds it, and its user sees the port: uvicorn's --fd."""
 
+    async def ports() -> tuple[int, int]:
+        with socket.socket(family) as kernel:
+            server = await asyncio.get_running_loop().create_server(Recorder, sock=kernel.dup())
+            (own,) = server.sockets
+            named = kernel.getsockname()[1], own.getsockname()[1]
+            server.close()
+            await server.wait_closed()
+            return named
+
     async def main() -> None:
-        loop = asyncio.get_running_loop()
         async with two_stacks() as stacks:
-            with on(stacks.b), socket.socket(family) as kernel:
-                server = await loop.create_server(Recorder, sock=kernel.dup())
-                (own,) = server.sockets
-                assert kernel.getsockname()[1] == own.getsockname()[1] > 0
-                server.close()
-                await server.wait_closed()
+            with on(stacks.b):
+                for _ in range(5):  # another test may have the port in the kernel: then it stays 0
+                    kernels, own = await ports()
+                    assert own > 0
+                    if kernels != 0:
+                        break
+                assert kernels == own
 
     usertcp.asyncio.run(main(), base=base, bypass="adopt")
 
