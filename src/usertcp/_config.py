@@ -1,8 +1,10 @@
 """StackConfig: what a stack is made with; the user's form of the engine's `ut_config`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Self
 
 from usertcp._congestion import congestion_index
@@ -43,6 +45,10 @@ def _choice_index(field: str, name: object) -> int:
     if name not in names:
         raise ValueError(f"{field}: {name!r} is not one of {', '.join(names)}")
     return names.index(name)
+
+
+_NAMED: dict[str, Callable[[Any], int]] = {"congestion": congestion_index}
+_NAMED |= {field: partial(_choice_index, field) for field in _CHOICES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +166,8 @@ class StackConfig:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            if field.name in _CHOICES:
-                result[field.name] = _choice_index(field.name, value)
-                continue
-            if field.name == "congestion":
-                result[field.name] = congestion_index(value)
+            if field.name in _NAMED:
+                result[field.name] = _NAMED[field.name](value)
                 continue
             if value < 0:
                 raise ValueError(f"{field.name}: {value!r} is negative")

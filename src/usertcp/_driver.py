@@ -318,9 +318,8 @@ class AsyncioDriver(Driver):
         frames = -1 if self._ready else engine.busy_poll(self.busy_ns)
         if frames > 0 or engine.shared[1] or engine.shared[3]:
             self._on_ready()
-        elif frames == 0:  # a timer may have come and led to an earlier one
-            if engine.shared[0] < self.armed:
-                self._arm(engine.shared[0])
+        elif frames == 0:
+            self.after_call()  # a timer may have come and led to an earlier one
         elif self._put_off:
             self._put_off -= 1
             self._busy = self.loop.call_soon(self._on_busy)

@@ -174,8 +174,7 @@ class TrioDriver(Driver):
             self.turn()
         elif frames == 0 or not self._put_off:
             self.busy_due = False
-            if engine.shared[0] < self.armed:
-                self._arm(engine.shared[0])
+            self.after_call()
         else:
             self._put_off -= 1
 

@@ -16,8 +16,8 @@ import pytest
 import trio.testing
 
 import usertcp
-from support.netns import in_namespace
-from usertcp.netns import addr_add, link_down, link_up, quiet, veth_pair
+from support.netns import in_namespace, veth
+from usertcp.netns import link_down, link_up
 
 OURS, THEIRS = "10.7.0.2", "10.7.0.1"
 SHORT, LONG = 20_000_000, 30_000_000_000  # ns
@@ -27,14 +27,6 @@ LOOPS = {
     "uvloop": ("asyncio", {"use_uvloop": True}),
     "trio": ("trio", {}),
 }
-
-
-def place() -> None:
-    veth_pair("v0", "v1")
-    addr_add("v0", f"{THEIRS}/24")
-    quiet("v1")
-    for name in ("v0", "v1"):
-        link_up(name)
 
 
 def run(loop: str, main: Callable[[], object]) -> None:
@@ -48,7 +40,7 @@ def on_cable(loop: str) -> Callable[[Callable[[], object]], None]:
     def decorate(main: Callable[[], object]) -> None:
         @in_namespace
         def inside() -> None:
-            place()
+            veth()
             run(loop, main)
 
         inside()
@@ -181,7 +173,7 @@ def test_a_link_in_memory_is_not_polled(backend: str) -> None:
 def test_nor_is_one_in_virtual_time() -> None:
     @in_namespace
     def inside() -> None:
-        place()
+        veth()
 
         async def main() -> None:
             async with opened(busy_poll=1e-3) as stack:

@@ -17,8 +17,7 @@ import anyio
 import pytest
 
 import usertcp
-from support.netns import in_namespace
-from usertcp.netns import addr_add, link_up, quiet, veth_pair
+from support.netns import in_namespace, veth
 
 OURS, THEIRS = "10.7.0.2", "10.7.0.1"
 BLOCKED = 1.5  # seconds
@@ -27,14 +26,6 @@ OUTGOING = 700_000
 TOTAL_RTO = 240  # offset of tcpi_total_rto in struct tcp_info (Linux 6.7)
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
-
-
-def place() -> None:
-    veth_pair("v0", "v1")
-    addr_add("v0", f"{THEIRS}/24")
-    quiet("v1")
-    for name in ("v0", "v1"):
-        link_up(name)
 
 
 class KernelPeer(threading.Thread):
@@ -99,7 +90,7 @@ def test_a_blocked_program_costs_its_peer_nothing(backend: str, seconds: float, 
 
     @in_namespace
     def inside() -> None:
-        place()
+        veth()
         if loss:
             lose_one_in_a_hundred()
         peer = KernelPeer()
@@ -135,7 +126,7 @@ def test_without_the_pump_nothing_moves(backend: str) -> None:
 
     @in_namespace
     def inside() -> None:
-        place()
+        veth()
         peer = KernelPeer()
         peer.start()
 
@@ -158,7 +149,7 @@ def test_both_ends_of_a_blocking_call_in_one_thread(backend: str) -> None:
 
     @in_namespace
     def inside() -> None:
-        place()
+        veth()
 
         async def main() -> None:
             async with usertcp.open_stack("packet:v1", addresses=[f"{OURS}/24"]) as stack:
@@ -195,7 +186,7 @@ def test_the_pump_calls_no_congestion_control(backend: str) -> None:
 
     @in_namespace
     def inside() -> None:
-        place()
+        veth()
         peer = KernelPeer()
         peer.start()
 

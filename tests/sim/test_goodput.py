@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from sim.snapshots import goodput as table
+from support import stored
 from support.dumbbell import HEADERS, Dumbbell, Path
 
-STORED = table.read()
+STORED = stored.read(table.TABLE, table.Row)
 CELLS = list(table.cells())
 # At 0.01 % enough losses take seconds.
 PERIODIC = [cell for cell in CELLS if cell.losses == table.PERIODIC and cell.loss > 1e-4]

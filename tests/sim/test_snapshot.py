@@ -4,8 +4,9 @@
 import pytest
 
 from sim.snapshots import congestion as table
+from support import stored
 
-STORED = table.read()
+STORED = stored.read(table.TABLE, table.Row)
 QUICK = [
     row
     for row in STORED

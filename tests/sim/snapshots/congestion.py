@@ -8,11 +8,10 @@ program. A change of the table is part of the commit that causes it.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import groupby, product
 from pathlib import Path as FilePath
 
@@ -20,6 +19,7 @@ HERE = FilePath(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from support import stored  # noqa: E402
 from support.bulk import jain  # noqa: E402
 from support.dumbbell import HEADERS, Dumbbell, Path  # noqa: E402
 
@@ -89,25 +89,6 @@ def run(cell: Row) -> Row:
             jain=round(1000 * jain(shares)),
             first_percent=round(sum(shares[:: len(names)]), 2),
         )
-
-
-def read() -> list[Row]:
-    """The stored table."""
-    kinds = {field.name: type(field.default) for field in fields(Row)[5:]}
-    kinds |= {"congestion": str, "flows": int, "loss_percent": float, "rtt_ms": int}
-    kinds["queue_bdp"] = float
-    with TABLE.open(newline="") as file:
-        return [
-            Row(**{name: kinds[name](text) for name, text in row.items()})
-            for row in csv.DictReader(file, delimiter="\t")
-        ]
-
-
-def write(rows: list[Row]) -> None:
-    with TABLE.open("w", newline="") as file:
-        out = csv.DictWriter(file, asdict(rows[0]), delimiter="\t", lineterminator="\n")
-        out.writeheader()
-        out.writerows(asdict(row) for row in rows)
 
 
 def differences(old: list[Row], new: list[Row]) -> list[str]:
@@ -180,11 +161,11 @@ def main() -> int:
     args = parser.parse_args()
     with ProcessPoolExecutor(args.jobs) as pool:
         rows = list(pool.map(run, cells()))
-    changed = differences(read() if TABLE.exists() else [], rows)
+    changed = differences(stored.read(TABLE, Row) if TABLE.exists() else [], rows)
     print("\n".join(changed) if changed else f"{len(rows)} rows, all as they were")
     if args.check:
         return int(bool(changed) or PAGE.read_text() != page(rows))
-    write(rows)
+    stored.write(TABLE, map(asdict, rows))
     PAGE.write_text(page(rows))
     return 0
 

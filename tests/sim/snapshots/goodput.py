@@ -7,11 +7,10 @@ Virtual time, exact by seed. Ends with 1 when a row is out of its bounds.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path as FilePath
 from statistics import mean
@@ -20,7 +19,7 @@ HERE = FilePath(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import clocked, sawtooth  # noqa: E402
+from support import clocked, sawtooth, stored  # noqa: E402
 from support.dumbbell import MSS, Dumbbell, Path  # noqa: E402
 
 TABLE = HERE / "goodput.tsv"
@@ -137,24 +136,10 @@ def run(cell: Row, seeds: int = SEEDS, least: float = LEAST_SECONDS) -> Row:
     )
 
 
-def read() -> list[Row]:
-    """The stored table."""
-    kinds = {field.name: float for field in fields(Row)} | {"losses": str, "congestion": str}
-    with TABLE.open(newline="") as file:
-        return [
-            Row(**{name: kinds[name](text) for name, text in row.items()})
-            for row in csv.DictReader(file, delimiter="\t")
-        ]
-
-
-def write(rows: list[Row]) -> None:
-    with TABLE.open("w", newline="") as file:
-        out = csv.DictWriter(file, asdict(rows[0]), delimiter="\t", lineterminator="\n")
-        out.writeheader()
-        rates = ("formula", "fluid", "clocked", "engine")
-        for row in rows:
-            told = asdict(row)
-            out.writerow(told | {name: f"{told[name]:.0f}" for name in rates})
+def as_text(row: Row) -> dict[str, object]:
+    """As it is stored: rates in whole bits per second."""
+    rates = ("formula", "fluid", "clocked", "engine")
+    return asdict(row) | {name: f"{getattr(row, name):.0f}" for name in rates}
 
 
 def page(rows: list[Row]) -> str:
@@ -211,7 +196,7 @@ def main() -> int:
                 flush=True,
             )
     if args.seeds == SEEDS:
-        write(rows)
+        stored.write(TABLE, map(as_text, rows))
         PAGE.write_text(page(rows))
     return int(not all(row.within for row in rows))
 
