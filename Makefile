@@ -25,7 +25,8 @@ MAKEFLAGS += --no-print-directory
 C_LAYERS := base wire tcp ip link stack api
 C_SOURCES := $(wildcard $(C_LAYERS:%=csrc/%/*.c))
 C_HEADERS := $(wildcard $(C_LAYERS:%=csrc/%/*.h) csrc/include/*.h)
-C_INPUTS := $(C_SOURCES) $(C_HEADERS) $(wildcard csrc/*/*.def)
+C_PYTHON := src/usertcp/_posted.c
+C_INPUTS := $(C_SOURCES) $(C_HEADERS) $(wildcard csrc/*/*.def) $(C_PYTHON)
 
 # -- set-up ---------------------------------------------------------------------------------------
 
@@ -127,12 +128,14 @@ lint-python: $(VENV)/.dev
 	@$(PY) -m ruff check --quiet .
 lint-format: $(VENV)/.dev
 	@$(PY) -m ruff format --quiet --check . || { $(PY) -m ruff format --check . | grep -v already >&2; false; }
-	@$(VENV)/bin/clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
+	@$(VENV)/bin/clang-format --dry-run -Werror $(C_SOURCES) $(C_PYTHON) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
 # Every file alone, headers too: each must include what it needs. With optimisation, since gcc finds
 # uses of uninitialised variables only then.
-lint-c:
+lint-c: $(VENV)/.made
 	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -c {} -o /dev/null
 	@printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -O2 -DUT_CHECKS=1 -c {} -o /dev/null
+	@gcc $(C_WARN) -O2 -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	  -DPy_LIMITED_API=0x030B0000 -c $(C_PYTHON) -o /dev/null
 	@printf '%s\n' $(C_HEADERS) | xargs -P $(JOBS) -I{} gcc $(C_WARN) -Wno-unused-function -fsyntax-only -x c {}
 	@if command -v $(CLANG) >/dev/null; then \
 	  printf '%s\n' $(C_SOURCES) | xargs -P $(JOBS) -I{} $(CLANG) $(C_WARN) -fsyntax-only {}; \
@@ -149,7 +152,7 @@ types: $(VENV)/.dev ## mypy, strict, and pyright over the public names: all of t
 format: $(VENV)/.dev ## ruff and clang-format, in place
 	@$(PY) -m ruff check --quiet --fix-only .
 	@$(PY) -m ruff format --quiet .
-	@$(VENV)/bin/clang-format -i $(C_SOURCES) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
+	@$(VENV)/bin/clang-format -i $(C_SOURCES) $(C_PYTHON) $(C_HEADERS) $(wildcard tests/fuzz/*.[ch])
 
 # A second copy of the package under build/san, so that the ordinary one stays as it is.
 SAN := build/san

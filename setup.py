@@ -104,13 +104,16 @@ class BuildExt(build_ext):
             fresh.replace(inplace)
 
 
+posted = Extension("usertcp._posted", ["src/usertcp/_posted.c"], py_limited_api=LIMITED_API)
 modules = ["csrc/_build.py:core", "csrc/_build.py:whitebox"]
 if not WHITEBOX:
     modules.pop()
 if "UT_NO_EXT" in os.environ:  # `make` installs first and compiles afterwards
     modules.clear()
+extensions = [posted] if modules else []
 setup(
     cffi_modules=modules,
+    ext_modules=extensions,
     cmdclass={"build_ext": BuildExt},
     options={
         "build_ext": {"build_temp": "build/objects"},

@@ -219,7 +219,8 @@ int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_s
                 uint64_t now)
 {
     int64_t result = -UT_E_STALE_HANDLE;
-    *lent = (ut_span){NULL, 0};
+    lent->data = NULL;
+    lent->len = 0;
     enter_at(s, now);
     struct conn *c = user_conn(s, h);
     if (c != NULL)
@@ -236,6 +237,27 @@ int ut_recv_done(ut_stack *s, ut_handle h, size_t len, uint64_t now)
     if (c != NULL)
         code = transfer_receive_done(s, c, len);
     return enter_leave(s, code);
+}
+
+int ut_recv_keep(ut_stack *s, ut_handle h, void *memory, size_t size, uint64_t now)
+{
+    int code = -UT_E_STALE_HANDLE;
+    enter_at(s, now);
+    struct conn *c = user_conn(s, h);
+    if (c != NULL)
+        code = transfer_receive_keep(s, c, memory, size);
+    return enter_leave(s, code);
+}
+
+_Static_assert(UT_POSTED_MAX == POSTED_MAX, "include/usertcp.h says the same");
+
+int ut_post(ut_stack *s, uint32_t number, void *memory, size_t size)
+{
+    enter(s);
+    const bool given =
+        size <= POSTED_SIZE_MAX && posted_give(&s->env.rcv.posted, number, memory, (uint32_t)size);
+    pthread_mutex_unlock(&s->lock);
+    return given ? 0 : -UT_E_INVALID;
 }
 
 int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now)

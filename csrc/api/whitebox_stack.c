@@ -82,7 +82,7 @@ uint32_t wb_stack_in_use(ut_stack *s)
     enter(s);
     const struct pool *pools[] = {&s->conns,    &s->halves,      &s->time_waits,  &s->env.times,
                                   &s->env.sent, &s->env.trouble, &s->env.cc.large};
-    uint32_t sum = s->env.snd_rings.in_use + s->env.rcv_rings.in_use;
+    uint32_t sum = s->env.snd_rings.in_use + s->env.rcv.rings.in_use;
     for (size_t i = 0; i < UT_COUNTOF(pools); i++)
         sum += pools[i]->in_use;
     pthread_mutex_unlock(&s->lock);

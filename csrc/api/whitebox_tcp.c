@@ -26,7 +26,7 @@ uint32_t wb_seq_max(uint32_t a, uint32_t b) { return seq_max(seq_make(a), seq_ma
 
 struct wb_reasm {
     struct alloc alloc;
-    struct ring_cache cache;
+    struct reasm_memory memory;
     struct ranges runs;
     struct range first[64];
     struct reasm reasm;
@@ -37,7 +37,8 @@ struct wb_reasm *wb_reasm_new(uint32_t size)
     struct wb_reasm *r = calloc(1, sizeof *r);
     UT_ASSERT(r != NULL);
     alloc_init(&r->alloc, 0);
-    ring_cache_init(&r->cache, &r->alloc, size, 1, 0);
+    ring_cache_init(&r->memory.rings, &r->alloc, size, 1, 0);
+    posted_init(&r->memory.posted);
     ranges_init(&r->runs, r->first, 64, NULL);
     r->reasm.limit = size - 1;
     return r;
@@ -45,8 +46,8 @@ struct wb_reasm *wb_reasm_new(uint32_t size)
 
 void wb_reasm_free(struct wb_reasm *r)
 {
-    reasm_free_all(&r->reasm, &r->cache);
-    ring_cache_fini(&r->cache);
+    reasm_free_all(&r->reasm, &r->memory);
+    ring_cache_fini(&r->memory.rings);
     UT_ASSERT(r->alloc.in_use == 0);
     free(r);
 }
@@ -54,24 +55,52 @@ void wb_reasm_free(struct wb_reasm *r)
 int wb_reasm_insert(struct wb_reasm *r, uint64_t offset, const uint8_t *data, uint32_t len)
 {
     struct reasm_text text = {offset, data, len};
-    int why = (int)reasm_insert(&r->reasm, &r->cache, &r->runs, &text);
-    reasm_check(&r->reasm, &r->runs);
+    int why = (int)reasm_insert(&r->reasm, &r->memory, &r->runs, &text);
+    reasm_check(&r->reasm, &r->memory, &r->runs);
     return why;
+}
+
+bool wb_reasm_post(struct wb_reasm *r, uint32_t number, uint8_t *memory, uint32_t size)
+{
+    return posted_give(&r->memory.posted, number, memory, size);
+}
+
+int wb_reasm_insert_posted(struct wb_reasm *r, uint64_t offset, uint32_t number, uint32_t len)
+{
+    const struct posted_buffer *b = posted_at(&r->memory.posted, number);
+    struct reasm_text text = {offset, b->memory, len};
+    if (reasm_hold(&r->reasm, &r->memory.posted, &r->runs, &text, (uint8_t)number)) {
+        reasm_check(&r->reasm, &r->memory, &r->runs);
+        return DROP_none;
+    }
+    int why = (int)reasm_insert(&r->reasm, &r->memory, &r->runs, &text);
+    reasm_check(&r->reasm, &r->memory, &r->runs);
+    return why;
+}
+
+bool wb_reasm_is_free(const struct wb_reasm *r, uint32_t number)
+{
+    return posted_is_free(&r->memory.posted, number);
+}
+
+uint32_t wb_reasm_whole(struct wb_reasm *r, uint32_t len)
+{
+    return reasm_is_whole(&r->reasm, &r->memory, len) ? r->reasm.held : 0;
 }
 
 uint32_t wb_reasm_take(struct wb_reasm *r, uint8_t *to, uint32_t max)
 {
-    return reasm_take(&r->reasm, &r->cache, &r->runs, to, max);
+    return reasm_take(&r->reasm, &r->memory, &r->runs, to, max);
 }
 
 uint32_t wb_reasm_peek(struct wb_reasm *r, uint32_t max, uint8_t **at)
 {
-    return reasm_peek(&r->reasm, &r->cache, max, at);
+    return reasm_peek(&r->reasm, &r->memory, max, at);
 }
 
 void wb_reasm_consume(struct wb_reasm *r, uint32_t len)
 {
-    reasm_consume(&r->reasm, &r->cache, &r->runs, len);
+    reasm_consume(&r->reasm, &r->memory, &r->runs, len);
 }
 
 uint64_t wb_reasm_nxt(const struct wb_reasm *r) { return r->reasm.nxt; }
@@ -100,7 +129,7 @@ struct wb_sender *wb_sender_new(uint32_t iss, uint32_t flight, uint32_t mss)
     pool_init(&s->env.times, &s->alloc, sizeof(struct tcp_times), 1, 1);
     pool_init(&s->env.sent, &s->alloc, sizeof(struct sent_log), 1, 1);
     ring_cache_init(&s->env.snd_rings, &s->alloc, 1 << 20, 1, 0);
-    ring_cache_init(&s->env.rcv_rings, &s->alloc, 4096, 1, 0);
+    ring_cache_init(&s->env.rcv.rings, &s->alloc, 4096, 1, 0);
     struct tcp_start start = {seq_make(iss), 0, {(uint16_t)mss, (uint16_t)mss}};
     struct tcb *t = &s->tcb;
     tcb_init(t, &s->env, &start);
@@ -120,7 +149,7 @@ void wb_sender_free(struct wb_sender *s)
     pool_fini(&s->env.times);
     pool_fini(&s->env.sent);
     ring_cache_fini(&s->env.snd_rings);
-    ring_cache_fini(&s->env.rcv_rings);
+    ring_cache_fini(&s->env.rcv.rings);
     UT_ASSERT(s->alloc.in_use == 0);
     free(s);
 }

@@ -25,6 +25,13 @@ struct wb_reasm *wb_reasm_new(uint32_t size);
 void wb_reasm_free(struct wb_reasm *r);
 /* A drop reason. [offset, offset + len) must lie within the window, not before `nxt`. */
 int wb_reasm_insert(struct wb_reasm *r, uint64_t offset, const uint8_t *data, uint32_t len);
+/* Buffer `number` becomes this memory; false: it is held. */
+bool wb_reasm_post(struct wb_reasm *r, uint32_t number, uint8_t *memory, uint32_t size);
+/* As wb_reasm_insert, of text that lies in buffer `number` already. */
+int wb_reasm_insert_posted(struct wb_reasm *r, uint64_t offset, uint32_t number, uint32_t len);
+bool wb_reasm_is_free(const struct wb_reasm *r, uint32_t number);
+/* The buffer that has the next `len` readable bytes and no more, or 0. */
+uint32_t wb_reasm_whole(struct wb_reasm *r, uint32_t len);
 uint32_t wb_reasm_take(struct wb_reasm *r, uint8_t *to, uint32_t max);
 uint32_t wb_reasm_peek(struct wb_reasm *r, uint32_t max, uint8_t **at);
 void wb_reasm_consume(struct wb_reasm *r, uint32_t len);

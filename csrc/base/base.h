@@ -19,10 +19,12 @@ _Noreturn void base_assert_fail(const char *condition, const char *file, int lin
     (__builtin_expect(!!(cond), 1) ? (void)0 : base_assert_fail(#cond, __FILE__, __LINE__))
 
 #if defined(UT_CHECKS) && UT_CHECKS
+#define UT_CHECKS_ON true
 #define UT_CHECK(cond) UT_ASSERT(cond)
 extern _Thread_local uint64_t base_work;
 #define UT_WORK(n) ((void)(base_work += (n)))
 #else
+#define UT_CHECKS_ON false
 #define UT_CHECK(cond) ((void)0)
 #define UT_WORK(n) ((void)0)
 #endif

@@ -106,10 +106,13 @@ typedef struct {
     int32_t error;   /* with UT_CLOSED: a code of errors.def, positive, or 0 */
 } ut_event;
 
-/* A run of received bytes, lent: see ut_recv. */
+/* Received bytes, lent: see ut_recv. Without any `data` is NULL, `len` 0, the rest undefined. */
 typedef struct {
     uint8_t *data;
     uint64_t len;
+    uint64_t address; /* `data` as a number */
+    uint32_t posted;  /* the buffer of ut_post that has this and no more; 0: none */
+    uint32_t want;    /* the size that buffers should have now; 0: none are needed */
 } ut_span;
 
 /* Options of a connection, for ut_option_set and ut_option_get. Values are integers. */
@@ -141,6 +144,7 @@ enum {
     UT_OPT_FLOW_LABEL = 20 /* of its IPv6 packets, RFC 6437: 0 to 0xfffff, 0 for none */
 };
 
+enum { UT_POSTED_MAX = 31 }; /* buffers of ut_post */
 enum { UT_LISTEN_SHARE = 1 };
 enum { UT_CONNECT_ECN = 1, UT_CONNECT_NO_ECN = 2, UT_CONNECT_FAST_OPEN = 16 };
 
@@ -213,6 +217,15 @@ int64_t ut_recv(ut_stack *s, ut_handle h, void *to, size_t cap, size_t max, ut_s
 /* Consumes `len` bytes of what was lent (0 gives it all back). The number of bytes that are still
  * there (2^31 - 1 for more), or a negated code. */
 int ut_recv_done(ut_stack *s, ut_handle h, size_t len, uint64_t now);
+
+/* Memory for received text: where the link can, large segments are received into it, and ut_recv
+ * lends them there. `number` is 1 to UT_POSTED_MAX; NULL takes the memory back. It must stay until
+ * then, until ut_recv_keep, or until ut_stack_free. 0; -INVALID also while the buffer has text that
+ * nobody has read. */
+int ut_post(ut_stack *s, uint32_t number, void *memory, size_t size);
+/* As ut_recv_done of all that was lent, where a posted buffer had this: its memory is the caller's
+ * again, text and all, and the buffer has `memory` instead. */
+int ut_recv_keep(ut_stack *s, ut_handle h, void *memory, size_t size, uint64_t now);
 /* FIN after what was accepted; receiving goes on (half-close). Idempotent. */
 int ut_shutdown(ut_stack *s, ut_handle h, uint64_t now);
 /* Gives the handle up. A connection goes on without its user: accepted data, FIN, bounded by

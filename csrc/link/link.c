@@ -42,6 +42,17 @@ void link_close(struct link *l)
         l->ops->close(l);
 }
 
+void link_join(const struct link *l, struct link_frame *f)
+{
+    if (f->posted == 0)
+        return;
+    const struct posted_buffer *b = posted_at(l->posted, f->posted);
+    /* The memory is the link's own, and has room for all that may come. */
+    uint8_t *slot = (uint8_t *)(uintptr_t)f->data;
+    memcpy(slot + f->head, b->memory, u32_min(f->len - f->head, b->size));
+    f->posted = 0;
+}
+
 struct link_out *link_reserve(struct link *l)
 {
     if (l->out_count == LINK_BATCH)

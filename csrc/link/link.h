@@ -3,7 +3,8 @@
  *      stack/ingress <- link_recv <-  [ packet | tun | rawip | memory ]
  *      stack/egress  -> link_reserve, link_flush ->
  *
- *   1. Frames from link_recv stay valid until the next call of link_recv or link_close.
+ *   1. Frames from link_recv, and what they left in posted buffers that nobody holds, stay valid
+ * until the next call of link_recv or link_close.
  *   2. A frame reserved is sent by the next link_flush in order, or counted as dropped; the memory
  *      its body points to must stay unchanged until link_flush returns.
  *   3. No call blocks. link_fd is readable when link_recv would return frames.
@@ -21,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "base/alloc.h"
+#include "base/posted.h"
 #include "base/time.h"
 
 enum link_medium {
@@ -54,9 +56,13 @@ struct link_offload {
     uint16_t header_len;  /* all headers, of each segment */
 };
 
+/* In one piece at `data`; or, where `posted` is not 0, its first `head` bytes there and the others
+ * in that buffer of link->posted: link_join. */
 struct link_frame {
     const uint8_t *data;
     uint32_t len;
+    uint32_t head;
+    uint8_t posted;
     struct link_offload offload;
 };
 
@@ -107,6 +113,8 @@ struct link {
     int fd;        /* readable when frames wait; -1 when there is none */
     ns_t now;      /* the stack's clock at this turn, for capture time stamps */
     struct link_stats stats;
+    struct posted *posted; /* the stack's; NULL: there is no stack */
+    uint32_t split; /* where the text of large frames begins; 0: not known. The stack says it */
     struct link_out *out; /* LINK_BATCH of them */
     int out_count;
     _Atomic(struct pcap *) tap; /* NULL: no capture. Used only with tap_lock held */
@@ -132,6 +140,8 @@ static inline int link_recv(struct link *l, struct link_frame *frames, int max)
 {
     return l->ops->recv(l, frames, max);
 }
+/* Brings a frame into one piece. */
+void link_join(const struct link *l, struct link_frame *f);
 static inline uint32_t link_out_len(const struct link_out *o)
 {
     return o->head_len + o->body_len[0] + o->body_len[1];

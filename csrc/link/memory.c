@@ -17,6 +17,7 @@
 
 #include "base/errors.h"
 #include "link/open.h"
+#include "link/place.h"
 
 #define QUEUE_DEFAULT (4u << 20)
 #define QUEUE_MIN (16u << 10)
@@ -180,6 +181,7 @@ static struct memory *memory_of(struct link *l) { return UT_CONTAINER_OF(l, stru
 static int memory_recv(struct link *l, struct link_frame *frames, int max)
 {
     struct queue *q = memory_of(l)->rx;
+    uint32_t free = place_free(l);
     int count = 0;
     pthread_mutex_lock(&q->lock);
     queue_give_back(q);
@@ -187,6 +189,9 @@ static int memory_recv(struct link *l, struct link_frame *frames, int max)
         frames[count].data = (uint8_t *)r + RECORD_ALIGN;
         frames[count].len = r->len;
         frames[count].offload = r->offload;
+        frames[count].posted = 0;
+        if (UT_UNLIKELY(free != 0))
+            place_copied(l, &free, &frames[count]);
         l->stats.rx_bytes += r->len;
     }
     queue_signal(q);

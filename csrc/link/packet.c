@@ -25,6 +25,7 @@
 #include "base/errors.h"
 #include "link/device.h"
 #include "link/open.h"
+#include "link/place.h"
 #include "link/vnet.h"
 
 /* A super-segment; the odd size spreads slots over the sets of the cache. */
@@ -40,9 +41,11 @@ struct packet {
     bool down; /* the device was taken down, perhaps for good */
     bool gone;
     unsigned batch; /* frames asked for by the next receive call */
+    unsigned apart; /* so many of the places were last made in two pieces */
     uint8_t *slots;
+    struct place place[LINK_BATCH];
     struct mmsghdr rx[LINK_BATCH], tx[LINK_BATCH];
-    struct iovec rx_iov[LINK_BATCH][2], tx_iov[LINK_BATCH][4];
+    struct iovec rx_iov[LINK_BATCH][1 + PLACE_PARTS], tx_iov[LINK_BATCH][4];
     struct virtio_net_hdr rx_vnet[LINK_BATCH], tx_vnet[LINK_BATCH];
 };
 
@@ -61,14 +64,27 @@ static int device_lost(struct packet *p)
     return p->gone ? -UT_E_LINK_DOWN : 0;
 }
 
+/* Large frames first into what the user posted; the others, and what is beyond, into slots. */
+static void places_set(struct packet *p)
+{
+    uint32_t free = p->batch == LARGE_BATCH ? place_free(&p->link) : 0;
+    unsigned count = (unsigned)__builtin_popcount(free);
+    if (count > p->batch)
+        count = p->batch;
+    for (unsigned i = 0; i < count || i < p->apart; i++) {
+        const int parts = place_next(&p->link, &p->place[i], &free, &p->rx_iov[i][1]);
+        p->rx[i].msg_hdr.msg_iovlen = (size_t)parts + p->vnet;
+    }
+    p->apart = count;
+}
+
 static bool frame_from(struct packet *p, unsigned i, struct link_frame *f)
 {
     const struct mmsghdr *m = &p->rx[i];
     const uint32_t before = p->vnet ? sizeof p->rx_vnet[i] : 0;
     if (m->msg_len <= before)
         return false;
-    f->data = p->slots + (size_t)i * SLOT;
-    f->len = m->msg_len - before;
+    place_received(&p->link, &p->place[i], m->msg_len - before, f);
     if (p->vnet)
         vnet_to_offload(&f->offload, &p->rx_vnet[i]);
     else
@@ -84,6 +100,7 @@ static int packet_recv(struct link *l, struct link_frame *frames, int max)
     if (p->gone)
         return -UT_E_LINK_DOWN;
     unsigned ask = u32_min(p->batch, u32_min((uint32_t)max, LINK_BATCH));
+    places_set(p);
     int n = recvmmsg(l->fd, p->rx, ask, MSG_DONTWAIT, NULL);
     l->stats.recv_calls++;
     if (n < 0) {
@@ -289,7 +306,8 @@ static void messages_prepare(struct packet *p)
     size_t first = p->vnet ? 0 : 1;
     for (int i = 0; i < LINK_BATCH; i++) {
         p->rx_iov[i][0] = (struct iovec){&p->rx_vnet[i], sizeof p->rx_vnet[i]};
-        p->rx_iov[i][1] = (struct iovec){p->slots + (size_t)i * SLOT, SLOT};
+        p->place[i] = (struct place){.slot = p->slots + (size_t)i * SLOT, .size = SLOT};
+        p->rx_iov[i][1] = (struct iovec){p->place[i].slot, SLOT};
         p->rx[i].msg_hdr.msg_iov = &p->rx_iov[i][first];
         p->rx[i].msg_hdr.msg_iovlen = 2 - first;
         p->tx[i].msg_hdr.msg_iov = p->tx_iov[i];

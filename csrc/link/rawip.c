@@ -145,7 +145,7 @@ static int socket_recv(struct rawip *w, int which, struct link_frame *frames, in
     for (int i = first; i < first + n; i++) {
         struct link_frame *f = &frames[count];
         const bool tcp = which == SOCKET_TCP4 || which == SOCKET_TCP6;
-        memset(&f->offload, 0, sizeof f->offload);
+        *f = (struct link_frame){0};
         if (w->rx[i].msg_hdr.msg_flags & MSG_TRUNC)
             f->offload.flags = LINK_TRUNCATED;
         bool good = which == SOCKET_TCP4 || which == SOCKET_ICMP4

@@ -149,7 +149,7 @@ static uint32_t info_memory(const ut_stack *s, const struct tcb *t)
     if (ring_is_open(&t->sendq.ring))
         bytes += s->env.snd_rings.size;
     if (ring_is_open(&t->reasm.ring))
-        bytes += s->env.rcv_rings.size;
+        bytes += s->env.rcv.rings.size;
     if (t->trouble != NULL)
         bytes += (uint32_t)trouble_memory(t->trouble);
     if (t->times != NULL)

@@ -15,6 +15,7 @@
 #include "wire/icmpv6.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
+#include "wire/text_at.h"
 
 /* ---- TCP ------------------------------------------------------------------------------------ */
 
@@ -74,6 +75,30 @@ static void ingress_dispatch(ut_stack *s, struct rx *rx)
     }
 }
 
+/* Of a frame in two pieces: nobody has to look at the text, and it is all that lies apart? */
+static bool ingress_may_lie_apart(const ut_stack *s, const struct link_frame *f)
+{
+    const uint32_t below = stack_is_ethernet(s) ? ETHER_HEADER_LEN : 0;
+    return (s->link->caps & LINK_CAP_RX_CSUM) &&
+           (f->offload.flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM)) && f->head > below &&
+           below + text_at(f->data + below, f->head - below) == f->head;
+}
+
+/* Where the text lies, and how the next frames like this one are to lie. */
+static void ingress_text(ut_stack *s, struct rx *rx)
+{
+    const struct link_frame *f = rx->frame;
+    struct posted *p = &s->env.rcv.posted;
+    if (UT_UNLIKELY(rx->seg.len >= p->worth) && !rx->is_reassembled) {
+        posted_saw(p, rx->seg.len);
+        s->link->split = (uint32_t)(rx->seg.data - f->data);
+    }
+    if (UT_UNLIKELY(f->posted != 0)) {
+        rx->seg.data = posted_at(p, f->posted)->memory;
+        rx->seg.posted = f->posted;
+    }
+}
+
 /* RFC 9293 3.1 (MUST-3), unless the link vouches for it. */
 static bool ingress_checksum_ok(const ut_stack *s, const struct rx *rx)
 {
@@ -99,6 +124,7 @@ static enum drop_reason ingress_tcp(ut_stack *s, struct rx *rx)
     if (rx->seg.sport == 0 || rx->seg.dport == 0)
         return DROP_tcp_port_zero;
     rx->seg.ip_ecn = rx->ip.dscp_ecn & 3;
+    ingress_text(s, rx);
     rx->seg.gso_size = rx->is_reassembled ? 0 : rx->frame->offload.gso_size;
     rx->key = (struct flow_key){
         .local = rx->ip.dst, .remote = rx->ip.src, .lport = rx->seg.dport, .rport = rx->seg.sport};
@@ -285,9 +311,11 @@ static enum drop_reason ingress_ip(ut_stack *s, struct rx *rx)
     return why != DROP_none ? why : ingress_upper(s, rx);
 }
 
-void ingress_frame(ut_stack *s, const struct link_frame *frame)
+void ingress_frame(ut_stack *s, struct link_frame *frame)
 {
     struct rx rx;
+    if (UT_UNLIKELY(frame->posted != 0) && !ingress_may_lie_apart(s, frame))
+        link_join(s->link, frame);
     rx.frame = frame;
     rx.is_reassembled = false;
     enum drop_reason why = DROP_frame_truncated;

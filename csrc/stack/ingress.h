@@ -19,7 +19,8 @@ struct rx {
     struct flow_key key; /* as seen from our side */
 };
 
-void ingress_frame(ut_stack *s, const struct link_frame *frame);
+/* The frame may be brought into one piece. */
+void ingress_frame(ut_stack *s, struct link_frame *frame);
 
 /* Who sent it: where an answer may go when its address is not resolved. NULL on links without
  * stations. */

@@ -98,8 +98,10 @@ static void stack_init_tcp(ut_stack *s)
     };
     ring_cache_init(&env->snd_rings, &s->alloc, c->snd_buffer, c->max_connections,
                     stack_rings_kept(c, c->snd_buffer));
-    ring_cache_init(&env->rcv_rings, &s->alloc, c->rcv_buffer, c->max_connections,
+    ring_cache_init(&env->rcv.rings, &s->alloc, c->rcv_buffer, c->max_connections,
                     stack_rings_kept(c, c->rcv_buffer));
+    posted_init(&env->rcv.posted);
+    s->link->posted = &env->rcv.posted;
     pool_init(&env->trouble, &s->alloc, sizeof(struct tcp_trouble), TROUBLE_SLAB,
               c->max_connections);
     pool_init(&env->times, &s->alloc, sizeof(struct tcp_times), TIMES_SLAB, c->max_connections);
@@ -196,6 +198,8 @@ static void stack_free_conns(ut_stack *s)
 void stack_free(ut_stack *s)
 {
     struct alloc *a = &s->alloc;
+    s->link->posted = NULL;
+    s->link->split = 0;
     stack_free_conns(s);
     notes_stop(s);
     trace_fini(&s->trace, a);
@@ -217,7 +221,7 @@ void stack_free(ut_stack *s)
     pool_fini(&s->env.accecn);
     pool_fini(&s->env.cc.large);
     ring_cache_fini(&s->env.snd_rings);
-    ring_cache_fini(&s->env.rcv_rings);
+    ring_cache_fini(&s->env.rcv.rings);
     pthread_mutex_destroy(&s->lock);
     struct alloc last = s->alloc;
     alloc_put(&last, s, sizeof *s);

@@ -22,13 +22,14 @@ static const char *tapped_why(const ut_stack *s, const uint64_t before[DROP_COUN
     return NULL;
 }
 
-void tapped_frames(ut_stack *s, const struct link_frame *frames, int count)
+void tapped_frames(ut_stack *s, struct link_frame *frames, int count)
 {
     uint64_t before[DROP_COUNT];
     for (int i = 0; i < count; i++) {
         /* So that a frame's own answers do not fill the batch: what leaves ends its block. */
         if (s->link->out_count > LINK_BATCH / 2)
             link_flush(s->link);
+        link_join(s->link, &frames[i]); /* for its bytes, one after the other */
         memcpy(before, s->env.drops, sizeof before);
         link_tap_in(s->link, &frames[i]);
         ingress_frame(s, &frames[i]);

@@ -6,6 +6,6 @@
 #include "stack/stack.h"
 
 /* As ingress_frame for each of the batch; a frame that was dropped gets a comment in the file. */
-void tapped_frames(ut_stack *s, const struct link_frame *frames, int count);
+void tapped_frames(ut_stack *s, struct link_frame *frames, int count);
 
 #endif

@@ -36,11 +36,18 @@ int64_t transfer_receive(ut_stack *s, struct conn *c, const struct transfer_to *
         return result;
     }
     lent->len = tcp_receive_lend(t, max, &lent->data);
-    if (lent->len > to->cap || to->cap == 0)
+    if (lent->len > to->cap || to->cap == 0) {
+        struct reasm_memory *m = &s->env.rcv;
+        const bool is_whole = reasm_is_whole(&t->reasm, m, (uint32_t)lent->len);
+        lent->posted = is_whole ? t->reasm.held : 0;
+        lent->address = (uint64_t)(uintptr_t)lent->data;
+        lent->want = m->posted.want;
         return 0;
+    }
     /* Where the ring wraps a small piece would look like the last: a full `cap` says there is more.
      */
-    *lent = (ut_span){NULL, 0};
+    lent->data = NULL;
+    lent->len = 0;
     t->reasm.lent = 0;
     int64_t result = tcp_receive(t, to->to, (uint32_t)to->cap, s->now);
     transfer_after_read(s, c);
@@ -54,6 +61,20 @@ int transfer_receive_done(ut_stack *s, struct conn *c, size_t len)
     tcp_receive_done(&c->tcb, (uint32_t)len, s->now);
     transfer_after_read(s, c);
     return (int)u32_min(reasm_readable(&c->tcb.reasm), INT32_MAX);
+}
+
+int transfer_receive_keep(ut_stack *s, struct conn *c, void *memory, size_t size)
+{
+    struct reasm *r = &c->tcb.reasm;
+    const uint32_t number = r->held, len = r->lent;
+    if (len == 0 || !reasm_is_whole(r, &s->env.rcv, len) || memory == NULL || size == 0 ||
+        size > POSTED_SIZE_MAX)
+        return -UT_E_INVALID;
+    const int left = transfer_receive_done(s, c, len);
+    const bool given = posted_give(&s->env.rcv.posted, number, memory, (uint32_t)size);
+    UT_ASSERT(given);
+    stack_count(s, COUNTER_texts_kept);
+    return left;
 }
 
 static int transfer_set_keepalive(struct tcb *t, int option, int64_t value, ns_t now)

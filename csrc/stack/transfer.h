@@ -15,6 +15,7 @@ struct transfer_to {
 int64_t transfer_send(ut_stack *s, struct conn *c, const void *data, size_t len);
 int64_t transfer_receive(ut_stack *s, struct conn *c, const struct transfer_to *to, ut_span *lent);
 int transfer_receive_done(ut_stack *s, struct conn *c, size_t len);
+int transfer_receive_keep(ut_stack *s, struct conn *c, void *memory, size_t size);
 int transfer_option_set(ut_stack *s, struct conn *c, int option, int64_t value);
 int transfer_option_get(const struct conn *c, int option, int64_t *value);
 

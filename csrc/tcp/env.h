@@ -9,10 +9,10 @@
 #include "base/drops.h"
 #include "base/pool.h"
 #include "base/rand.h"
-#include "base/ring.h"
 #include "base/seq32.h"
 #include "base/time.h"
 #include "tcp/cc.h"
+#include "tcp/reasm.h"
 #include "tcp/state.h"
 
 struct tcp_params {
@@ -48,7 +48,8 @@ struct tcb;
 
 struct tcp_env {
     struct tcp_params params;
-    struct ring_cache snd_rings, rcv_rings;
+    struct ring_cache snd_rings;
+    struct reasm_memory rcv;
     struct pool trouble; /* of struct tcp_trouble: what only a connection with losses needs */
     struct pool times;   /* of struct tcp_times: while data is in flight */
     struct pool sent;    /* of struct sent_log: the same, where the rate is sampled */

@@ -22,7 +22,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
         .iss = start->iss,
         .irs = syn->seq,
         .ts_offset = start->ts_offset,
-        .rcv_wnd = u32_min(env->rcv_rings.size / 2, 65535),
+        .rcv_wnd = u32_min(env->rcv.rings.size / 2, 65535),
         .peer_mss = o->has_mss ? o->mss : 0,
         .path = start->path,
         .snd_wnd = syn->wnd,
@@ -37,7 +37,7 @@ void half_init(struct tcp_half *h, const struct tcp_env *env, const struct tcp_s
     h->ts_recent = h->ts_ok ? o->ts_val : 0;
     if (h->wscale_ok) {
         h->snd_wscale = (uint8_t)u32_min(o->wscale, TCP_MAX_WSCALE);
-        h->rcv_wscale = window_scale_for(env->rcv_rings.size);
+        h->rcv_wscale = window_scale_for(env->rcv.rings.size);
     }
 }
 

@@ -35,8 +35,8 @@ void tcb_init(struct tcb *t, struct tcp_env *env, const struct tcp_start *start)
     t->rto_una = UINT64_MAX;
     t->sendq.limit = env->snd_rings.size;
     t->snd_lowat = t->sendq.limit / 4;
-    t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv_rings.size) : 0;
-    t->reasm.limit = env->rcv_rings.size - window_spare(env->rcv_rings.size, t->rcv_wscale);
+    t->rcv_wscale = p->use_window_scale ? window_scale_for(env->rcv.rings.size) : 0;
+    t->reasm.limit = env->rcv.rings.size - window_spare(env->rcv.rings.size, t->rcv_wscale);
     cc_init(&t->cc, env->cc.standard, &env->cc, t->snd_mss);
     rtt_init(&t->rtt, p->rto_initial);
     t->rtt.floor_is_of_variance = p->rto_min_is_of_variance;
@@ -67,7 +67,7 @@ void tcb_fini(struct tcb *t)
     UT_ASSERT(t->state == TCP_CLOSED || t->state == TCP_TIME_WAIT);
     timers_stop_all(t);
     sendq_free_all(&t->sendq, &t->env->snd_rings);
-    reasm_free_all(&t->reasm, &t->env->rcv_rings);
+    reasm_free_all(&t->reasm, &t->env->rcv);
     cc_fini(&t->cc);
     sent_forget(t);
     times_close(t);
@@ -121,6 +121,6 @@ void tcb_check(const struct tcb *t)
                                      t->trouble->lost.run[i].hi));
     }
     sendq_check(&t->sendq);
-    reasm_check(&t->reasm, t->trouble ? &t->trouble->runs : NULL);
+    reasm_check(&t->reasm, &t->env->rcv, t->trouble ? &t->trouble->runs : NULL);
     (void)t;
 }

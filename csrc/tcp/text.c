@@ -81,8 +81,8 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
     }
     struct reasm *r = &t->reasm;
     bool in_order = seq_eq(a->seq, t->rcv_nxt);
-    bool had_runs = t->trouble != NULL && !ranges_is_empty(&t->trouble->runs);
-    if (!in_order && tcb_trouble(t) == NULL) {
+    bool had_runs = UT_UNLIKELY(t->trouble != NULL) && !ranges_is_empty(&t->trouble->runs);
+    if (UT_UNLIKELY(!in_order) && tcb_trouble(t) == NULL) {
         t->ack_now = true;
         return verdict_drop(DROP_tcp_reasm_full);
     }
@@ -91,7 +91,9 @@ struct tcp_verdict arrive_text(struct tcb *t, const struct arrival *a)
     struct ranges *runs = t->trouble != NULL ? &t->trouble->runs : NULL;
     if (had_runs)
         note_overlap(t, a, text.offset);
-    enum drop_reason why = reasm_insert(r, &t->env->rcv_rings, runs, &text);
+    enum drop_reason why = DROP_none;
+    if (a->seg->posted == 0 || !reasm_hold(r, &t->env->rcv.posted, runs, &text, a->seg->posted))
+        why = reasm_insert(r, &t->env->rcv, runs, &text);
     if (why != DROP_none) {
         t->ack_now = true;
         return verdict_drop(why);

@@ -108,7 +108,7 @@ static const struct ranges *runs_of(const struct tcb *t)
 int64_t tcp_receive(struct tcb *t, void *to, uint32_t max, ns_t now)
 {
     (void)now;
-    uint32_t n = reasm_take(&t->reasm, &t->env->rcv_rings, runs_of(t), to, max);
+    uint32_t n = reasm_take(&t->reasm, &t->env->rcv, runs_of(t), to, max);
     if (n > 0) {
         after_read(t);
         return n;
@@ -124,14 +124,15 @@ int64_t tcp_receive(struct tcb *t, void *to, uint32_t max, ns_t now)
 
 uint32_t tcp_receive_lend(struct tcb *t, uint32_t max, uint8_t **at)
 {
-    t->reasm.lent = reasm_peek(&t->reasm, &t->env->rcv_rings, max, at);
-    return t->reasm.lent;
+    const uint32_t n = reasm_peek(&t->reasm, &t->env->rcv, max, at);
+    t->reasm.lent = n & REASM_LEND_MAX; /* no more than that */
+    return n;
 }
 
 void tcp_receive_done(struct tcb *t, uint32_t len, ns_t now)
 {
     (void)now;
-    reasm_consume(&t->reasm, &t->env->rcv_rings, runs_of(t), u32_min(len, t->reasm.lent));
+    reasm_consume(&t->reasm, &t->env->rcv, runs_of(t), u32_min(len, t->reasm.lent));
     after_read(t);
 }
 
@@ -194,7 +195,7 @@ void tcp_abort(struct tcb *t, int error)
 
 int tcp_set_rcv_limit(struct tcb *t, uint32_t bytes)
 {
-    uint32_t size = t->env->rcv_rings.size;
+    uint32_t size = t->env->rcv.rings.size;
     uint32_t most = size - window_spare(size, t->rcv_wscale);
     if (bytes == 0)
         return -UT_E_INVALID;

@@ -56,7 +56,7 @@ uint16_t window_offer(struct tcb *t, bool syn)
      * the ring. */
     if (field << shift < offered) {
         uint32_t up = (offered + (1u << shift) - 1) >> shift;
-        if (up << shift <= t->env->rcv_rings.size - reasm_readable(&t->reasm))
+        if (up << shift <= t->env->rcv.rings.size - reasm_readable(&t->reasm))
             field = up;
     }
     field = u32_min(field, 65535);

@@ -25,6 +25,7 @@ enum drop_reason tcp_parse(const uint8_t *p, size_t len, struct tcp_seg *out)
     out->wnd = get_be16(p + 14);
     out->urp = get_be16(p + 18);
     out->gso_size = 0;
+    out->posted = 0;
     out->data = p + header;
     out->len = (uint32_t)(len - header);
     return tcp_opt_parse(p + TCP_HEADER_LEN, header - TCP_HEADER_LEN, &out->opt);

@@ -34,6 +34,7 @@ struct tcp_seg {
     uint16_t urp;
     uint16_t gso_size; /* payload bytes of each original segment when the link merged some; or 0 */
     uint8_t ip_ecn;    /* low two bits of the IP header's traffic class; set by the caller */
+    uint8_t posted;    /* number of the posted buffer that `data` lies in; or 0 */
     seq32 seq, ack;
     const uint8_t *data;
     uint32_t len; /* payload bytes; SYN and FIN not counted */

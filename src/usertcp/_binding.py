@@ -1,4 +1,4 @@
-"""The only importer of the compiled engine: one `ut_stack` as a Python object.
+"""The only importer of the compiled engine, with `_binding_info`: one `ut_stack` as an object.
 
 Called by `_stack`. Nothing here waits, reads a clock or translates the outcome of a stream
 operation: calls give what the engine gave, negated codes of `_errors` included, so that the hot
@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from usertcp import _events
-from usertcp._address import text_of
+from usertcp._binding_info import connection_info, endpoint, link_info, transition
 from usertcp._core import ffi, lib
-from usertcp._errors import Code, exception, name_of
-from usertcp._info import ConnectionInfo, LinkInfo, State, Transition
+from usertcp._errors import Code, exception
+from usertcp._info import ConnectionInfo, LinkInfo, Transition
+from usertcp._posted import address_of as _address_of
+from usertcp._posted import new as _new_bytes
 
 __all__ = [
     "Bytes",
@@ -39,22 +41,13 @@ LIST_FIRST = 64
 _send = lib.ut_send
 _recv = lib.ut_recv
 _recv_done = lib.ut_recv_done
+_recv_keep = lib.ut_recv_keep
 _poll = lib.ut_poll
 _buffer = ffi.buffer
 
 _LINK_DOWN = -Code.LINK_DOWN
-_SPECIAL_FIELDS = {
-    "state", "error", "soft_error", "local", "remote", "congestion_control", "congestion",
-}  # fmt: skip
-_PLAIN_FIELDS = tuple(
-    name for name in ConnectionInfo.__dataclass_fields__ if name not in _SPECIAL_FIELDS
-)
-_BOOL_FIELDS = tuple(
-    name for name, field in ConnectionInfo.__dataclass_fields__.items() if field.type is bool
-)
-_LINK_FIELDS = tuple(
-    name for name in LinkInfo.__dataclass_fields__ if name not in ("name", "ethernet", "mac")
-)
+_posted_of: dict[Any, list[bytes]] = {}
+"""What living engines receive into, kept also when nobody remembers the engine but its thread."""
 
 
 class LinkHolder(Protocol):
@@ -79,33 +72,6 @@ def _check_layout() -> None:
 _check_layout()
 
 
-def _endpoint(ep: Any) -> tuple[str, int]:
-    return text_of(_buffer(ep.ip)[:]), ep.port
-
-
-def _finite(value: int) -> int | None:
-    return None if value == 2**64 - 1 else value
-
-
-def _info(raw: Any) -> ConnectionInfo:
-    values: dict[str, Any] = {name: getattr(raw, name) for name in _PLAIN_FIELDS}
-    for name in _BOOL_FIELDS:
-        values[name] = bool(values[name])
-    return ConnectionInfo(
-        state=State(raw.state),
-        error=name_of(raw.error) if raw.error else None,
-        soft_error=name_of(raw.soft_error) if raw.soft_error else None,
-        local=_endpoint(raw.local),
-        remote=_endpoint(raw.remote),
-        congestion_control=ffi.string(raw.congestion_control).decode(),
-        congestion={
-            ffi.string(raw.congestion[i].name).decode(): _finite(raw.congestion[i].value)
-            for i in range(raw.congestion_count)
-        },
-        **values,
-    )
-
-
 def checksum_name() -> str:
     """The checksum implementation chosen for this machine: `avx2`, `portable`, ..."""
     return ffi.string(lib.ut_checksum_name()).decode()
@@ -123,7 +89,8 @@ class RawStack:
 
     __slots__ = (
         "_bytes", "_event_bytes", "_events", "_handle", "_info", "_link", "_local", "_names",
-        "_remote", "_scratch", "_span", "_stack", "drained", "fd", "polls", "pump_fd", "shared",
+        "_posted", "_posted_size", "_remote", "_scratch", "_span", "_stack", "drained", "fd",
+        "polls", "pump_fd", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -163,6 +130,9 @@ class RawStack:
         self._local = ffi.new("ut_endpoint *")
         self._remote = ffi.new("ut_endpoint *")
         self._names: list[str] = []
+        self._posted: list[bytes] = [b""] * lib.UT_POSTED_MAX
+        _posted_of[self._stack] = self._posted
+        self._posted_size: int = 0
 
     def _new(self, config: Any, capture: str | None) -> Any:
         pointer, error, system_error = self._link.release(), ffi.new("int *"), ffi.new("int *")
@@ -185,6 +155,7 @@ class RawStack:
         if stack is not None:
             self.shared = memoryview(array("Q", [_events.NEVER, 0, 0, 0, 0]))
             lib.ut_stack_free(stack)
+            _posted_of.pop(stack, None)
             self._link.close()
 
     def start_pump(self) -> None:
@@ -216,10 +187,33 @@ class RawStack:
             return self._bytes[:count]
         if count < 0:
             return count
+        number, want = span.posted, span.want
+        if number and _address_of(filled := self._posted[number - 1]) == span.address:
+            fresh: Any = _new_bytes(want)
+            # An interrupt may come anywhere. What the engine has must live even then; where the
+            # list then tells another object than the engine has, the addresses differ.
+            self._posted.append(fresh)
+            self.drained = _recv_keep(stack, handle, fresh, want, now) == 0
+            self._posted[number - 1] = fresh
+            self._posted.pop()
+            return filled
         length = span.len
         data = _buffer(span.data, length)[:]
         self.drained = _recv_done(stack, handle, length, now) == 0
+        if number or want != self._posted_size:
+            self._post(want)
         return data
+
+    def _post(self, size: int) -> None:
+        """From now on large segments are received into `bytes` objects of this size."""
+        posted = self._posted
+        for i in range(lib.UT_POSTED_MAX):
+            fresh: Any = _new_bytes(size)
+            posted.append(fresh)
+            if lib.ut_post(self._stack, i + 1, fresh, size) == 0:  # else it holds unread text
+                posted[i] = fresh
+            posted.pop()
+        self._posted_size = size
 
     def peek(self, handle: int, now: int) -> int:
         """0 when `recv` would give bytes, else the negated code it would give."""
@@ -290,7 +284,7 @@ class RawStack:
         code = lib.ut_accept(self._stack, listener, now, self._handle, self._local, self._remote)
         if code < 0:
             return code
-        return self._handle[0], _endpoint(self._local), _endpoint(self._remote)
+        return self._handle[0], endpoint(self._local), endpoint(self._remote)
 
     def shutdown(self, handle: int, now: int) -> int:
         return lib.ut_shutdown(self._stack, handle, now)
@@ -332,12 +326,12 @@ class RawStack:
     def info(self, handle: int) -> ConnectionInfo | int:
         """A snapshot, or a negated code."""
         code = lib.ut_get_info(self._stack, handle, self._info)
-        return code if code < 0 else _info(self._info)
+        return code if code < 0 else connection_info(self._info)
 
     def local_endpoint(self, handle: int) -> tuple[str, int]:
         """Of a connection or listener that exists."""
         lib.ut_get_info(self._stack, handle, self._info)
-        return _endpoint(self._info.local)
+        return endpoint(self._info.local)
 
     def list_info(self) -> list[ConnectionInfo]:
         """Connections, listeners, half-open and TIME-WAIT entries."""
@@ -346,7 +340,7 @@ class RawStack:
             rows = ffi.new("ut_info[]", room)
             count = lib.ut_list(self._stack, rows, room)
             if count <= room:
-                return [_info(rows[i]) for i in range(count)]
+                return [connection_info(rows[i]) for i in range(count)]
             room = count + LIST_FIRST
 
     def counters(self) -> dict[str, int]:
@@ -360,12 +354,7 @@ class RawStack:
     def link_info(self) -> LinkInfo:
         raw = ffi.new("ut_link_info *")
         lib.ut_link_get_info(lib.ut_stack_link(self._stack), raw)
-        return LinkInfo(
-            name=ffi.string(raw.name).decode(errors="replace"),
-            ethernet=raw.medium == 0,
-            mac=_buffer(raw.mac)[:6].hex(":"),
-            **{name: getattr(raw, name) for name in _LINK_FIELDS},
-        )
+        return link_info(raw)
 
     def unfinished(self) -> int:
         return lib.ut_unfinished(self._stack)
@@ -381,18 +370,5 @@ class RawStack:
         rows = ffi.new("ut_transition[]", LIST_FIRST)
         result: list[Transition] = []
         while count := lib.ut_trace_read(self._stack, rows, LIST_FIRST):
-            for i in range(count):
-                row: Any = rows[i]
-                result.append(
-                    Transition(
-                        at_ns=row.at_ns,
-                        handle=row.handle,
-                        local=_endpoint(row.local),
-                        remote=_endpoint(row.remote),
-                        from_state=State(getattr(row, "from")),
-                        to_state=State(row.to),
-                        received=bool(row.received),
-                        cause=ffi.string(row.cause).decode(errors="replace"),
-                    )
-                )
+            result.extend(transition(rows[i]) for i in range(count))
         return result

@@ -14,7 +14,7 @@ from usertcp._address import (
     parse_interface,
     text_of,
 )
-from usertcp._binding import _PLAIN_FIELDS
+from usertcp._binding_info import _PLAIN_FIELDS
 from usertcp._config import seed_words
 from usertcp._core import ffi, lib
 from usertcp._errors import ERRORS, Code, exception, os_error

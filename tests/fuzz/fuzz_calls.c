@@ -99,11 +99,16 @@ static void transfer(struct run *r, ut_handle h, struct input *in)
         UT_ASSERT(n <= (int64_t)cap && (n != 0 || lent.len <= len));
         if (n == 0 && lent.len > 0) {
             UT_ASSERT(lent.len > cap && lent.data != NULL);
+            if ((how & 32) && ut_recv_keep(r->b.stack, h, lent.data, lent.len, r->b.now) < 0)
+                UT_ASSERT(lent.posted == 0);
             if (how & 8)
                 ut_recv_done(r->b.stack, h, how & 16 ? (size_t)number(in) : lent.len, r->b.now);
         }
     } else {
         ut_recv_done(r->b.stack, h, len, r->b.now);
+        uint32_t which = how % FUZZ_POSTED;
+        if (how & 64) /* back, and there again with another size */
+            ut_post(r->b.stack, which + 1, how & 128 ? r->b.posted[which] : NULL, 1 + len % 64);
     }
 }
 

@@ -71,6 +71,9 @@ void bench_open_with(struct bench *b, const ut_config *c, enum bench_kind kind, 
     b->stack = ut_stack_new(c, b->link, &error);
     if (b->stack == NULL)
         return;
+    static const size_t sizes[FUZZ_POSTED] = {2, 5, 16};
+    for (uint32_t i = 0; i < FUZZ_POSTED; i++)
+        UT_ASSERT(ut_post(b->stack, i + 1, b->posted[i], sizes[i]) == 0);
     struct ipaddr v4 = bench_address(true, last), v6 = bench_address(false, last);
     ut_address_add(b->stack, v4.b, 24, 0, b->now);
     ut_address_add(b->stack, v6.b, 64, 0, b->now);

@@ -33,6 +33,8 @@ struct emitted {
     struct tcp_seg seg;
 };
 
+#define FUZZ_POSTED 3
+
 struct bench {
     ut_stack *stack;
     ut_link *link; /* the stack's; we hold its far end */
@@ -41,6 +43,7 @@ struct bench {
     bool ethernet;
     uint8_t ip_ecn;     /* of what bench_segment sends */
     struct emitted out; /* of the last turn */
+    uint8_t posted[FUZZ_POSTED][64];
 };
 
 /* A configuration of small tables, so that their limits are met. */

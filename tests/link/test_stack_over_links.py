@@ -128,3 +128,44 @@ def test_both_ways(url: str, version: int):
     if link.ports:
         tables = _claims._nftables(lambda nft: list(nft.get_tables()))
         assert tables == []
+
+
+@pytest.mark.parametrize("url", ["packet:v1", pytest.param("tun:utun0", marks=needs_tun)])
+@in_namespace
+def test_bulk_becomes_the_users_without_a_copy(url: str):
+    """Over IPv4 and IPv6 at once, so that their headers differ: some guesses of the link fail."""
+    link, kernel_socket = network(url)
+    bulk = DATA * 50
+
+    def feed(family: int, version: int) -> None:
+        sock = kernel_socket(family)
+        sock.settimeout(20)
+        sock.connect((OURS[version], 7000))
+        with sock:
+            sock.sendall(bulk)
+
+    async def take(stream: anyio.abc.ByteStream, taken: list[bytes]) -> None:
+        async with stream:
+            pieces = [piece async for piece in stream]
+        taken.append(hashlib.sha256(b"".join(pieces)).digest())
+
+    async def main() -> None:
+        addresses = [f"{OURS[4]}/24", f"{OURS[6]}/64"]
+        taken: list[bytes] = []
+        with anyio.fail_after(30):
+            async with usertcp.open_stack(
+                link, addresses=addresses, check_duplicates=False
+            ) as stack:
+                async with anyio.create_task_group() as group:
+                    for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+                        listener = await stack.create_tcp_listener(
+                            local_host=OURS[version], local_port=7000
+                        )
+                        threading.Thread(target=feed, args=(family, version), daemon=True).start()
+                        (one,) = listener.listeners
+                        group.start_soon(take, await one.accept(), taken)
+                counters = stack.statistics().counters
+        assert taken == [hashlib.sha256(bulk).digest()] * 2
+        assert counters["texts_kept"] > 0
+
+    anyio.run(main)

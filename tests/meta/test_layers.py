@@ -132,7 +132,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may import a module by name; everybody may import what is not listed.
 IMPORTERS = {
-    "usertcp._core": ("_binding.py",),
+    "usertcp._core": ("_binding",),
     "usertcp._whitebox": (),
     "asyncio": ("_driver", "asyncio/", "testing/", "cli/"),
     "trio": ("_driver", "trio/", "testing/", "cli/"),

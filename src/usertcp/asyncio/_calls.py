@@ -7,7 +7,7 @@ trip through the loop lies between.
 from collections.abc import Callable
 from typing import Any
 
-from usertcp._binding import SCRATCH, ffi, lib
+from usertcp._binding import ffi, lib
 from usertcp._driver import Driver
 from usertcp._errors import Code, os_error
 from usertcp._stack import Endpoint, Engine
@@ -16,9 +16,7 @@ WOULD_BLOCK = -Code.WOULD_BLOCK
 END_OF_STREAM = -Code.END_OF_STREAM
 
 _recv = lib.ut_recv
-_recv_done = lib.ut_recv_done
 _from_buffer = ffi.from_buffer
-_buffer = ffi.buffer
 
 Told = Callable[[None], None]
 
@@ -33,21 +31,6 @@ class Waker:
 
     def done(self) -> bool:
         return False
-
-
-def receive(engine: Engine, handle: int, most: int, now: int) -> tuple[bytes, bool] | int:
-    """(bytes, whether that was all for now), or a negated code. One call of the engine for what
-    fits into its scratch memory, two for more.
-    """
-    stack, span = engine._stack, engine._span  # noqa: SLF001
-    count = _recv(stack, handle, engine._scratch, SCRATCH, most, span, now)  # noqa: SLF001
-    if count > 0:
-        return engine._bytes[:count], count < min(most, SCRATCH)  # noqa: SLF001
-    if count < 0:
-        return count
-    length = span.len
-    data = _buffer(span.data, length)[:]
-    return data, _recv_done(stack, handle, length, now) == 0
 
 
 def receive_into(engine: Engine, handle: int, target: Any, now: int) -> int:

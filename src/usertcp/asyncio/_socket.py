@@ -20,7 +20,6 @@ from usertcp.asyncio._calls import (
     END_OF_STREAM,
     WOULD_BLOCK,
     gone,
-    receive,
     receive_into,
     settle,
 )
@@ -251,10 +250,10 @@ class Socket(SocketState):
             if bufsize < 0:
                 raise ValueError("negative buffersize in recv")
             return b""
-        got = receive(end.engine, end.handle, bufsize, self._now())
+        got = end.engine.recv(end.handle, bufsize, self._now())
         self._after_read()
-        if isinstance(got, tuple):
-            return got[0]
+        if isinstance(got, bytes):
+            return got
         self._check_end(got)
         return b""
 

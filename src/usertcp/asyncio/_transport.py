@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from usertcp._errors import os_error
-from usertcp.asyncio._calls import END_OF_STREAM, WOULD_BLOCK, gone, receive, receive_into
+from usertcp.asyncio._calls import END_OF_STREAM, WOULD_BLOCK, gone, receive_into
 from usertcp.asyncio._socket import Socket
 from usertcp.asyncio._writing import WritingTransport, logger
 
@@ -160,10 +160,10 @@ class Transport(WritingTransport, asyncio.Transport):
     def _read_data(self) -> bool:
         """One piece for the protocol. True: there may be more."""
         end = self._end
-        got = receive(self._engine, end.handle, CHUNK, self._now())
-        if isinstance(got, int):
-            return self._read_failed(got)
-        data, drained = got
+        data = self._engine.recv(end.handle, CHUNK, self._now())
+        if isinstance(data, int):
+            return self._read_failed(data)
+        drained = self._engine.drained
         if drained:
             end.readable = False
         self._after_call()

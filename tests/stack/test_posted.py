@@ -1,0 +1,245 @@
+"""Received text that becomes the user's without a copy: base/posted.h, link/place, tcp/reasm."""
+
+import gc
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stack.far import MSS, NOW, Far
+from usertcp import _binding
+from usertcp._errors import Code
+from usertcp.testing.packets import ACK, Options
+
+USUAL = 20 * MSS
+STREAM = random.Random(1).randbytes(1 << 22)
+BUFFERS = _binding.lib.UT_POSTED_MAX
+V4, V6 = ("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")
+versions = pytest.mark.parametrize("ends", [V4, V6], ids=["v4", "v6"])
+
+
+class Sender(Far):
+    """Sends STREAM in pieces, and knows what of it the stack has."""
+
+    def __init__(self, ends: tuple[str, str] = V4, **options: object) -> None:
+        super().__init__(*ends, wscale=7, **options)  # type: ignore[arg-type]
+        self.known: list[tuple[int, int]] = []  # beyond nxt
+        self.nxt = self.read = 0
+
+    def text(self, lo: int, size: int, *, vouched: bool = True, **fields: object) -> None:
+        """The bytes of STREAM from `lo` on, in one segment."""
+        if vouched:
+            fields = {"checksum": 0, "gso_size": MSS} | fields
+        fields["payload"] = STREAM[lo : lo + size]
+        self.sends(ACK, offset=lo, **fields)  # type: ignore[arg-type]
+        self.known = sorted([*self.known, (lo, lo + size)])
+        while self.known and self.known[0][0] <= self.nxt:
+            self.nxt = max(self.nxt, self.known.pop(0)[1])
+
+    def next(self, size: int = USUAL, **fields: object) -> None:
+        self.text(self.nxt, size, **fields)
+
+    def receives(self, most: int = 1 << 16) -> bytes:
+        """One call, and it gives what is next."""
+        got = self.raw.recv(self.handle, most, NOW)
+        if self.read == self.nxt:
+            assert got == -Code.WOULD_BLOCK
+            return b""
+        assert isinstance(got, bytes)
+        assert 0 < len(got) <= most
+        assert got == STREAM[self.read : self.read + len(got)]
+        self.read += len(got)
+        return got
+
+    def drain(self, most: int = 1 << 16) -> None:
+        while self.receives(most):
+            pass
+        assert self.read == self.nxt
+
+    def warm_up(self) -> None:
+        """As many usual texts as it takes until buffers are posted."""
+        for _ in range(12):
+            self.next()
+            self.drain()
+
+    @property
+    def kept(self) -> int:
+        return self.raw.counters()["texts_kept"]
+
+
+@versions
+def test_text_becomes_the_users_without_a_copy(ends: tuple[str, str]):
+    far = Sender(ends)
+    far.warm_up()
+    kept, posted = far.kept, list(far.raw._posted)
+    far.next()
+    got = far.receives()
+    assert any(got is buffer for buffer in posted)
+    assert far.kept == kept + 1
+    assert all(got is not buffer for buffer in far.raw._posted)
+    far.raw.free()
+
+
+def test_small_exchanges_post_nothing():
+    far = Sender()
+    for _ in range(100):
+        far.next(1000)
+        far.drain()
+    assert set(far.raw._posted) == {b""}
+    far.raw.free()
+
+
+def test_what_is_taken_stays_as_it_is():
+    """While its place in the engine is used again and again."""
+    far = Sender()
+    far.warm_up()
+    begun = far.read
+    taken = []
+    for _ in range(3 * BUFFERS):
+        far.next()
+        taken.append(far.receives())
+    assert b"".join(taken) == STREAM[begun : far.read]
+    far.raw.free()
+    assert b"".join(taken) == STREAM[begun : far.read]
+
+
+def test_more_than_there_are_buffers():
+    """Who does not read holds them all; what comes then goes to the ring, for everybody."""
+    far = Sender()
+    far.warm_up()
+    kept = far.kept
+    for _ in range(BUFFERS + 20):
+        far.next()
+    far.drain()
+    assert far.kept == kept + BUFFERS
+    far.next()
+    far.receives()
+    assert far.kept == kept + BUFFERS + 1
+    far.raw.free()
+
+
+def test_a_stack_that_ends_with_unread_text():
+    far = Sender()
+    far.warm_up()
+    far.next()
+    stack = far.raw._stack
+    assert stack in _binding._posted_of
+    far.raw.free()
+    assert stack not in _binding._posted_of
+
+
+def test_a_closed_connection_gives_its_buffers_back():
+    far = Sender()
+    far.warm_up()
+    for _ in range(BUFFERS):
+        far.next()
+    far.raw.abort(far.handle, NOW)
+    far.raw.poll_events(NOW, 64)
+    size = len(far.raw._posted[0])
+    assert all(
+        _binding.lib.ut_post(far.raw._stack, 1 + i, buffer, size) == 0
+        for i, buffer in enumerate(far.raw._posted)
+    )
+    far.raw.free()
+
+
+def test_a_change_of_size_is_followed():
+    far = Sender()
+    far.warm_up()
+    for size in (USUAL + 3 * MSS, USUAL - 2 * MSS):
+        for _ in range(200):
+            far.next(size)
+            far.drain()
+            if far.nxt > len(STREAM) - 2 * size:
+                far.raw.free()
+                return
+        kept = far.kept
+        far.next(size)
+        far.drain()
+        assert far.kept == kept + 1
+    far.raw.free()
+
+
+def test_unvouched_text_is_looked_at():
+    """RFC 9293 3.1 (MUST-3): nobody but us verifies its checksum."""
+    far = Sender()
+    far.warm_up()
+    kept = far.kept
+    far.next(vouched=False)
+    far.drain()
+    before = far.raw.counters()["drop_tcp_checksum"]
+    far.sends(ACK, offset=far.nxt, payload=bytes(USUAL), checksum=1)
+    assert far.raw.counters()["drop_tcp_checksum"] == before + 1
+    far.drain()
+    assert far.kept == kept
+    far.raw.free()
+
+
+def test_a_capture_has_all_of_it(tmp_path: Path):
+    file = tmp_path / "c.pcapng"
+    far = Sender(capture=str(file))
+    far.warm_up()
+    lo = far.nxt
+    far.next()
+    far.drain()
+    far.raw.free()
+    assert STREAM[lo : lo + USUAL] in file.read_bytes()
+
+
+def test_an_interrupt_leaves_no_memory_behind_that_is_still_used(monkeypatch: pytest.MonkeyPatch):
+    """Between the engine's call and what follows it: KeyboardInterrupt may come anywhere."""
+    far = Sender()
+    far.warm_up()
+    real = _binding._recv_keep
+
+    def interrupted(*args: object) -> int:
+        real(*args)
+        raise KeyboardInterrupt
+
+    far.next()
+    with monkeypatch.context() as patch:
+        patch.setattr(_binding, "_recv_keep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            far.receives()
+    far.read = far.nxt  # that text is lost with the call that had it
+    del patch
+    gc.collect()
+    waste = [bytes(USUAL) for _ in range(50)]
+    for _ in range(2 * BUFFERS):
+        far.next()
+    far.drain()
+    assert all(not any(w) for w in waste)
+    far.raw.free()
+
+
+pieces = st.tuples(
+    st.sampled_from(["next", "next", "next", "ahead", "again"]),
+    st.sampled_from([USUAL, USUAL, USUAL, USUAL - 1, USUAL + 1, 17 * MSS, 300, 3 * USUAL]),
+    st.sampled_from([b"", b"", b"\1" * 12, b"\1" * 40]),
+    st.booleans(),
+)
+reads = st.tuples(
+    st.just("read"), st.sampled_from([1, 100, 16384, USUAL - 1, USUAL, 65536, 1 << 20])
+)
+
+
+@given(st.lists(st.one_of(pieces, reads), max_size=40), st.sampled_from([V4, V6]))
+def test_whatever_comes_is_what_is_read(script, ends):
+    """Other sizes, other headers, holes, duplicates: each guess of the link may be wrong."""
+    far = Sender(ends)
+    try:
+        far.warm_up()
+        for step in script:
+            if step[0] == "read":
+                far.receives(step[1])
+                continue
+            how, size, options, vouched = step
+            lo = {"next": far.nxt, "ahead": far.nxt + USUAL, "again": max(0, far.nxt - 1000)}[how]
+            if lo + size - far.read > 1 << 20 or lo + size > len(STREAM) or size > 60_000 - 40:
+                continue
+            far.text(lo, size, vouched=vouched, options=Options(extra=options))
+        far.drain()
+    finally:
+        far.raw.free()
