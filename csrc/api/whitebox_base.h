@@ -194,6 +194,9 @@ size_t wb_icmp_write_echo(uint8_t *to, const uint8_t *p, size_t len);
 size_t wb_ndp_write(uint8_t *to, const struct wb_ndp *m, const uint8_t src[16],
                     const uint8_t dst[16]);
 
+/* wire/text_at */
+uint32_t wb_text_at(const uint8_t *p, size_t len);
+
 /* wire/tcp_opt, wire/tcp, wire/dump */
 struct wb_opts {
     bool has_mss, has_wscale, has_ts, sack_permitted;

@@ -11,6 +11,7 @@
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/tcp.h"
+#include "wire/text_at.h"
 
 _Static_assert((int)WB_ICMP_OTHER == (int)ICMP_OTHER, "one enum, two names");
 
@@ -20,6 +21,8 @@ static uint32_t wb_offset(const uint8_t *p, const uint8_t *inside)
 {
     return inside == NULL ? WB_NOWHERE : (uint32_t)(inside - p);
 }
+
+uint32_t wb_text_at(const uint8_t *p, size_t len) { return text_at(p, len); }
 
 /* -- wire/addr */
 

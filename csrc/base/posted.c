@@ -4,8 +4,10 @@
  */
 #include "base/posted.h"
 
-#define VOTES_MOST 64u
-#define VOTES_USUAL 8u
+#define VOTES_MOST \
+    64u /* that many to change it: two lengths in turn must not do so all the time \
+         */
+#define VOTES_FIRST 8u
 
 void posted_init(struct posted *p) { *p = (struct posted){.worth = POSTED_WORTH}; }
 
@@ -21,6 +23,7 @@ bool posted_give(struct posted *p, uint32_t number, void *memory, uint32_t size)
     if (memory != NULL) {
         p->free |= 1u << (number - 1);
         p->worth = u32_max(1, u32_min(p->worth, size / 2));
+        p->want = p->want == 0 ? size : p->want;
     }
     return true;
 }
@@ -35,7 +38,7 @@ void posted_saw(struct posted *p, uint32_t len)
         p->votes--;
     else
         p->usual = len;
-    if (p->votes >= VOTES_USUAL)
+    if (p->votes >= (p->want == 0 ? VOTES_FIRST : VOTES_MOST))
         p->want = u32_min(p->usual, POSTED_SIZE_MAX);
 }
 

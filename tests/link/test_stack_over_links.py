@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -130,12 +131,18 @@ def test_both_ways(url: str, version: int):
         assert tables == []
 
 
+@pytest.mark.parametrize("how", ["", "captured", "too small"])
 @pytest.mark.parametrize("url", ["packet:v1", pytest.param("tun:utun0", marks=needs_tun)])
 @in_namespace
-def test_bulk_becomes_the_users_without_a_copy(url: str):
-    """Over IPv4 and IPv6 at once, so that their headers differ: some guesses of the link fail."""
+def test_bulk_becomes_the_users_without_a_copy(url: str, how: str, tmp_path: Path):
+    """Over IPv4 and IPv6 at once, so that their headers differ: some guesses of the link fail.
+
+    All do while there is a capture, which wants frames in one piece, and where the first buffers
+    are smaller than what comes.
+    """
     link, kernel_socket = network(url)
     bulk = DATA * 50
+    file = tmp_path / "c.pcapng"
 
     def feed(family: int, version: int) -> None:
         sock = kernel_socket(family)
@@ -154,8 +161,13 @@ def test_bulk_becomes_the_users_without_a_copy(url: str):
         taken: list[bytes] = []
         with anyio.fail_after(30):
             async with usertcp.open_stack(
-                link, addresses=addresses, check_duplicates=False
+                link,
+                addresses=addresses,
+                check_duplicates=False,
+                capture=file if how == "captured" else None,
             ) as stack:
+                if how == "too small":
+                    stack.engine._post(20_000)
                 async with anyio.create_task_group() as group:
                     for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
                         listener = await stack.create_tcp_listener(
@@ -166,6 +178,10 @@ def test_bulk_becomes_the_users_without_a_copy(url: str):
                         group.start_soon(take, await one.accept(), taken)
                 counters = stack.statistics().counters
         assert taken == [hashlib.sha256(bulk).digest()] * 2
-        assert counters["texts_kept"] > 0
+        if how == "captured":
+            assert counters["texts_kept"] == 0
+            assert file.read_bytes().count(DATA[1000:1100]) > 50
+        elif how == "":
+            assert counters["texts_kept"] > 0
 
     anyio.run(main)
