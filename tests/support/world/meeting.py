@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BUSY = frozenset(("NO_MEMORY", "ADDRESS_IN_USE", "ADDRESS_NOT_AVAILABLE"))  # to be tried again
 ENDINGS = frozenset(("RESET", "TIMED_OUT", "REFUSED", "NET_UNREACHABLE", "HOST_UNREACHABLE"))
 QUIET = 3 * SECOND
+AGAIN = 0.05  # seconds
 ISN_TICK = SECOND // 250_000  # RFC 9293 3.4.1
 OWN_PORT = 20_000  # and more, of a client that must have the same name again
 
@@ -100,7 +101,7 @@ class Meeting(Transfer[Application]):
         following.later = self.later[1:]
         following.repeated = True
         following.calls = self.calls
-        following.waits = 0.05  # time must pass, for another ISN
+        following.waits = AGAIN  # time must pass, for another ISN
         following.begin()
         return following
 
@@ -171,11 +172,11 @@ class Meeting(Transfer[Application]):
         except EngineError as exc:
             if exc.name not in BUSY:
                 raise
-            for one in made:
+            for one in made:  # its SYN has left, and may not meet those of the next time
                 one.abort()
-            self.wait()
+            self.wait(QUIET / SECOND if made else AGAIN)
 
-    def wait(self, seconds: float = 0.05) -> None:
+    def wait(self, seconds: float) -> None:
         """Before it calls."""
         self.tried_at = self.sim.now + round(seconds * SECOND)
         self.sim.call_at(self.tried_at, lambda: None)
