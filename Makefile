@@ -243,4 +243,4 @@ test-all-pythons: ## the suite, installed from a wheel, on every CPython >= 3.11
 clean: ## remove what was built (not the environments)
 	@rm -rf build dist site src/*.egg-info
 	@find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
-	@rm -f src/usertcp/_core*.so src/usertcp/_whitebox*.so .venv*/.ext .venv*/.ext-test
+	@rm -f src/usertcp/*.so .venv*/.ext .venv*/.ext-test
