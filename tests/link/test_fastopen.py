@@ -182,11 +182,11 @@ def test_one_key_for_both(version: int):
                     pass
 
     def kernels_cookie() -> bytes | None:
-        ip = 20 if version == 4 else 40
+        kind, ip, protocol = (b"\x08\x00", 20, 9) if version == 4 else (b"\x86\xdd", 40, 6)
         while True:
-            packet = tap.recv(2000)[14:]  # its checksum is the device's to complete
-            tcp = packet[ip:]
-            if packet[9 if version == 4 else 6] == 6 and tcp[13] == SYN | ACK:
+            frame = tap.recv(2000)  # its checksum is the device's to complete
+            packet, tcp = frame[14:], frame[14 + ip :]
+            if frame[12:14] == kind and packet[protocol] == 6 and tcp[13] == SYN | ACK:
                 return Options.decode(tcp[20 : tcp[12] // 16 * 4]).cookie
 
     with (
