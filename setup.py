@@ -110,10 +110,9 @@ if not WHITEBOX:
     modules.pop()
 if "UT_NO_EXT" in os.environ:  # `make` installs first and compiles afterwards
     modules.clear()
-extensions = [posted] if modules else []
 setup(
     cffi_modules=modules,
-    ext_modules=extensions,
+    ext_modules=[posted] if modules else [],
     cmdclass={"build_ext": BuildExt},
     options={
         "build_ext": {"build_temp": "build/objects"},

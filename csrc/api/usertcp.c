@@ -254,8 +254,7 @@ _Static_assert(UT_POSTED_MAX == POSTED_MAX, "include/usertcp.h says the same");
 int ut_post(ut_stack *s, uint32_t number, void *memory, size_t size)
 {
     enter(s);
-    const bool given =
-        size <= POSTED_SIZE_MAX && posted_give(&s->env.rcv.posted, number, memory, (uint32_t)size);
+    const bool given = posted_give(&s->env.rcv.posted, number, memory, size);
     pthread_mutex_unlock(&s->lock);
     return given ? 0 : -UT_E_INVALID;
 }

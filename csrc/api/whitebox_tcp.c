@@ -69,13 +69,10 @@ int wb_reasm_insert_posted(struct wb_reasm *r, uint64_t offset, uint32_t number,
 {
     const struct posted_buffer *b = posted_at(&r->memory.posted, number);
     struct reasm_text text = {offset, b->memory, len};
-    if (reasm_hold(&r->reasm, &r->memory.posted, &r->runs, &text, (uint8_t)number)) {
-        reasm_check(&r->reasm, &r->memory, &r->runs);
-        return DROP_none;
-    }
-    int why = (int)reasm_insert(&r->reasm, &r->memory, &r->runs, &text);
+    if (!reasm_hold(&r->reasm, &r->memory.posted, &r->runs, &text, (uint8_t)number))
+        return wb_reasm_insert(r, offset, b->memory, len);
     reasm_check(&r->reasm, &r->memory, &r->runs);
-    return why;
+    return DROP_none;
 }
 
 bool wb_reasm_is_free(const struct wb_reasm *r, uint32_t number)

@@ -4,26 +4,28 @@
  */
 #include "base/posted.h"
 
-#define VOTES_MOST \
-    64u /* that many to change it: two lengths in turn must not do so all the time \
-         */
+/* So many more texts of one length make it the one wanted first; and, later, instead of another:
+ * two lengths in turn must not do so all the time. */
 #define VOTES_FIRST 8u
+#define VOTES_MOST 64u
+
+static uint32_t bit(uint32_t number) { return 1u << (number - 1); }
 
 void posted_init(struct posted *p) { *p = (struct posted){.worth = POSTED_WORTH}; }
 
-bool posted_give(struct posted *p, uint32_t number, void *memory, uint32_t size)
+bool posted_give(struct posted *p, uint32_t number, void *memory, size_t size)
 {
-    if (number - 1 >= POSTED_MAX || size == 0 || size > POSTED_SIZE_MAX)
+    if (number - 1 >= POSTED_MAX || !posted_fits(size))
         return false;
     struct posted_buffer *b = posted_at(p, number);
     if (b->memory != NULL && !posted_is_free(p, number))
         return false;
-    *b = (struct posted_buffer){.memory = memory, .size = size};
-    p->free &= ~(1u << (number - 1));
+    *b = (struct posted_buffer){.memory = memory, .size = (uint32_t)size};
+    p->free &= ~bit(number);
     if (memory != NULL) {
-        p->free |= 1u << (number - 1);
-        p->worth = u32_max(1, u32_min(p->worth, size / 2));
-        p->want = p->want == 0 ? size : p->want;
+        p->free |= bit(number);
+        p->worth = u32_max(1, u32_min(p->worth, b->size / 2));
+        p->want = p->want == 0 ? b->size : p->want;
     }
     return true;
 }
@@ -46,7 +48,7 @@ void posted_hold(struct posted *p, uint32_t number, uint64_t offset)
 {
     struct posted_buffer *b = posted_at(p, number);
     UT_ASSERT(posted_is_free(p, number));
-    p->free &= ~(1u << (number - 1));
+    p->free &= ~bit(number);
     b->offset = offset;
     b->next = 0;
 }
@@ -54,5 +56,5 @@ void posted_hold(struct posted *p, uint32_t number, uint64_t offset)
 void posted_release(struct posted *p, uint32_t number)
 {
     UT_ASSERT(posted_at(p, number)->memory != NULL && !posted_is_free(p, number));
-    p->free |= 1u << (number - 1);
+    p->free |= bit(number);
 }

@@ -46,9 +46,10 @@ static inline bool posted_is_free(const struct posted *p, uint32_t number)
 {
     return (p->free >> (number - 1) & 1u) != 0;
 }
+static inline bool posted_fits(size_t size) { return size != 0 && size <= POSTED_SIZE_MAX; }
 /* Buffer `number` is this memory from now on; NULL takes it back. False: it is held, or the number
  * or the size is out of range. */
-bool posted_give(struct posted *p, uint32_t number, void *memory, uint32_t size);
+bool posted_give(struct posted *p, uint32_t number, void *memory, size_t size);
 /* Text of this length came, perhaps elsewhere. Only text that fills its buffer can stay there, so
  * `want` is the length that most have. */
 void posted_saw(struct posted *p, uint32_t len);

@@ -4,7 +4,7 @@
  *      stack/egress  -> link_reserve, link_flush ->
  *
  *   1. Frames from link_recv, and what they left in posted buffers that nobody holds, stay valid
- * until the next call of link_recv or link_close.
+ *      until the next call of link_recv or link_close.
  *   2. A frame reserved is sent by the next link_flush in order, or counted as dropped; the memory
  *      its body points to must stay unchanged until link_flush returns.
  *   3. No call blocks. link_fd is readable when link_recv would return frames.

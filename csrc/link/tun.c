@@ -24,14 +24,13 @@
 #include "link/vnet.h"
 
 #define SLOT (65536u + 64u)
-#define LARGE_PACKET 16384u
 #define BATCH_BYTES (512u << 10) /* then the receiver copies on, while the cache still holds it */
 
 struct tun {
     struct link link;
     bool vnet;
     bool gone;
-    bool large; /* the last packet was, so the next may be */
+    bool large; /* the last packet was worth a posted buffer, so the next may be */
     uint8_t *slots;
 };
 
@@ -49,7 +48,7 @@ static int tun_recv(struct link *l, struct link_frame *frames, int max)
 {
     struct tun *t = tun_of(l);
     const size_t before = t->vnet ? sizeof(struct virtio_net_hdr) : 0;
-    uint32_t free = place_free(l), none = 0;
+    uint32_t free = t->large ? place_free(l) : 0;
     uint64_t bytes = 0;
     int count = 0;
     while (count < max && count < LINK_BATCH && bytes < BATCH_BYTES && !t->gone) {
@@ -57,7 +56,7 @@ static int tun_recv(struct link *l, struct link_frame *frames, int max)
         struct virtio_net_hdr v;
         struct place at = {.slot = t->slots + (size_t)count * SLOT, .size = SLOT};
         struct iovec iov[1 + PLACE_PARTS] = {{&v, sizeof v}};
-        int parts = place_next(l, &at, t->large ? &free : &none, iov + 1);
+        int parts = place_next(l, &at, &free, iov + 1);
         ssize_t n = readv(l->fd, t->vnet ? iov : iov + 1, parts + t->vnet);
         l->stats.recv_calls++;
         if (n < 0) {
@@ -72,7 +71,7 @@ static int tun_recv(struct link *l, struct link_frame *frames, int max)
         if (t->vnet)
             vnet_to_offload(&f->offload, &v);
         place_received(l, &at, (uint32_t)((size_t)n - before), f);
-        t->large = f->len >= LARGE_PACKET;
+        t->large = f->len >= POSTED_WORTH;
         if (f->len == SLOT) /* the kernel cuts silently; no whole packet is that long */
             f->offload.flags |= LINK_TRUNCATED;
         bytes += f->len;

@@ -75,12 +75,18 @@ static void ingress_dispatch(ut_stack *s, struct rx *rx)
     }
 }
 
+/* Whether the link has verified the checksum, or the data never was on a wire. */
+static bool ingress_is_vouched(const ut_stack *s, const struct link_frame *f)
+{
+    return (s->link->caps & LINK_CAP_RX_CSUM) &&
+           (f->offload.flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM));
+}
+
 /* Of a frame in two pieces: nobody has to look at the text, and it is all that lies apart? */
 static bool ingress_may_lie_apart(const ut_stack *s, const struct link_frame *f)
 {
     const uint32_t below = stack_is_ethernet(s) ? ETHER_HEADER_LEN : 0;
-    return (s->link->caps & LINK_CAP_RX_CSUM) &&
-           (f->offload.flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM)) && f->head > below &&
+    return ingress_is_vouched(s, f) && f->head > below &&
            below + text_at(f->data + below, f->head - below) == f->head;
 }
 
@@ -102,9 +108,7 @@ static void ingress_text(ut_stack *s, struct rx *rx)
 /* RFC 9293 3.1 (MUST-3), unless the link vouches for it. */
 static bool ingress_checksum_ok(const ut_stack *s, const struct rx *rx)
 {
-    const struct link_offload *o = &rx->frame->offload;
-    if ((s->link->caps & LINK_CAP_RX_CSUM) && (o->flags & (LINK_CSUM_VALID | LINK_NEEDS_CSUM)) &&
-        !rx->is_reassembled)
+    if (ingress_is_vouched(s, rx->frame) && !rx->is_reassembled)
         return true;
     return tcp_checksum_ok(&rx->ip.src, &rx->ip.dst, rx->ip.payload, rx->ip.payload_len);
 }

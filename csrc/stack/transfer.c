@@ -67,11 +67,10 @@ int transfer_receive_keep(ut_stack *s, struct conn *c, void *memory, size_t size
 {
     struct reasm *r = &c->tcb.reasm;
     const uint32_t number = r->held, len = r->lent;
-    if (len == 0 || !reasm_is_whole(r, &s->env.rcv, len) || memory == NULL || size == 0 ||
-        size > POSTED_SIZE_MAX)
+    if (len == 0 || !reasm_is_whole(r, &s->env.rcv, len) || memory == NULL || !posted_fits(size))
         return -UT_E_INVALID;
     const int left = transfer_receive_done(s, c, len);
-    const bool given = posted_give(&s->env.rcv.posted, number, memory, (uint32_t)size);
+    const bool given = posted_give(&s->env.rcv.posted, number, memory, size);
     UT_ASSERT(given);
     stack_count(s, COUNTER_texts_kept);
     return left;

@@ -7,12 +7,12 @@
  *
  *   1. read <= nxt <= read + limit, limit <= ring capacity
  *   2. every out-of-order run lies within (nxt, read + limit)
- *   3. the ring is open while bytes in it are readable, out of order, or lent to the user, and
- * closed when nothing is
+ *   3. the ring is open while bytes in it are readable, out of order, or lent to the user; closed
+ *      when nothing is
  *   4. what lies at an offset is never overwritten: the first arrival wins (RFC 9293 3.10.7.4 lets
  *      us choose; conformance.md attack 37)
- *   5. what a held buffer has (base/posted.h) is in order: it was at nxt when it came, and the
- * ring's bytes at these offsets mean nothing
+ *   5. what a held buffer has (base/posted.h) was at nxt when it came; the ring's bytes at these
+ *      offsets mean nothing
  *   6. offset 0 is the byte after the peer's SYN: sequence number irs + 1
  */
 #ifndef UT_TCP_REASM_H
