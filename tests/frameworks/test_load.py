@@ -6,13 +6,13 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from frameworks.kernel_side import found
 from frameworks.serving import HOST, PORT, ask, serving
 from support.netns import in_namespace, veth
-from support.witness import Witness
 
 UVICORN = ("-m", "uvicorn", "asgi_app:app", "--host", "0.0.0.0", "--port", str(PORT))
 HYPERCORN = ("-m", "hypercorn", "asgi_app:app", "-w", "0", "--bind", f"0.0.0.0:{PORT}")
@@ -98,14 +98,18 @@ LOADS = {
 }
 
 
+TRIES = 5
+
+
 @pytest.mark.parametrize("load", LOADS)
 @in_namespace
 def test_tshark_has_no_complaint(tmp_path: Path, load: str):
     """Its own state machine sees nothing malformed, and no segment sent again without a reason.
 
-    The cable loses nothing. What remains are probes for a lost tail, which come after two round
-    trips of microseconds when a busy machine keeps the other end from answering: few of a hundred
-    where both ends were run in time.
+    The cable loses nothing. What is left has to do with processors, and is rare in one of a few
+    goes: probes for a lost tail, which come after two round trips of microseconds when a busy
+    machine keeps the other end from answering; and segments that overtake each other, as veth has a
+    queue for each processor and the kernel's sender changes between them.
     """
     for module in ("fastapi", "uvicorn", "hypercorn"):
         pytest.importorskip(module)
@@ -113,35 +117,56 @@ def test_tshark_has_no_complaint(tmp_path: Path, load: str):
     veth()
     capture = tmp_path / "it.pcapng"
     send, command = LOADS[load]
-    with serving("--pcap", str(capture), *command), Witness() as witness:
-        send(tmp_path)
-    shown = f"_ws.expert && tcp && !({REFUSED}) && !({BROKEN_OFF})"
-    said = output_of(
-        tshark, "-r", str(capture), "-Y", shown, "-T", "json",
-        "-e", "frame.number", "-e", "_ws.expert.message",
+    tries = []
+    for _ in range(TRIES):
+        with serving("--pcap", str(capture), *command):
+            send(tmp_path)
+        told = experts(tshark, capture)
+        assert [said for said in told if not said.usual] == []
+        frames = len(output_of(tshark, "-r", str(capture), "-Y", "tcp").splitlines())
+        tries.append((frames, [said for said in told if said.machine]))
+        if len(tries[-1][1]) <= frames // 100 or "ASAN_OPTIONS" in os.environ:
+            return
+    raise AssertionError(tries)
+
+
+class Said(NamedTuple):
+    """A message of tshark's about a frame."""
+
+    frame: int
+    source: str
+    message: str
+
+    @property
+    def machine(self) -> bool:
+        """Whether a machine that is late, or a cable that does not keep the order, explains it."""
+        late = r"retransmission|^Duplicate ACK|^D-SACK"
+        overtaken = r"^Previous segment\(s\) not captured|out-of-order segment$"
+        ours = self.source == HOST  # captured in the order in which they are sent
+        return re.search(late if ours else f"{late}|{overtaken}", self.message) is not None
+
+    @property
+    def usual(self) -> bool:
+        return self.machine or USUAL.match(self.message) is not None
+
+
+def experts(tshark: str, capture: Path) -> list[Said]:
+    told = output_of(
+        tshark, "-r", str(capture), "-Y", f"_ws.expert && tcp && !({REFUSED}) && !({BROKEN_OFF})",
+        "-T", "json", "-e", "frame.number", "-e", "ip.src", "-e", "_ws.expert.message",
     )  # fmt: skip
-    told = [
-        (int(layers["frame.number"][0]), message)
-        for packet in json.loads(said)
+    return [
+        Said(int(layers["frame.number"][0]), layers["ip.src"][0], message)
+        for packet in json.loads(told)
         for layers in [packet["_source"]["layers"]]
         for message in layers["_ws.expert.message"]
     ]
-    again = [frame for frame, message in told if AGAIN.search(message)]
-    assert [
-        (frame, message)
-        for frame, message in told
-        if not USUAL.match(message) and not AGAIN.search(message)
-    ] == []
-    if witness.worst < 0.005 and "ASAN_OPTIONS" not in os.environ:
-        frames = len(output_of(tshark, "-r", str(capture), "-Y", "tcp").splitlines())
-        assert len(again) <= frames // 100, again
 
 
 REFUSED = "tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1"
 """The answer to who asked before the server listened."""
 BROKEN_OFF = "tcp.flags.reset == 1 && ip.src == 10.7.0.1"
 """How wrk's own end leaves when its time is over."""
-AGAIN = re.compile("retransmission|^Duplicate ACK|^D-SACK")
 USUAL = re.compile(
     r"Connection (establish request|establish acknowledge|finish) "
     r"|This frame initiates the connection closing"
