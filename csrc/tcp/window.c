@@ -6,6 +6,8 @@
 
 #include "tcp/options.h"
 
+#define WHOLE_MIN 4u /* super-segments in a window, for its edge to keep to their ends */
+
 uint8_t window_scale_for(uint32_t bytes)
 {
     uint8_t shift = 0;
@@ -20,7 +22,7 @@ static inline uint32_t window_most(const struct tcb *t)
     return u32_min(t->reasm.limit, UINT32_C(65535) << t->rcv_wscale);
 }
 
-/* How far the offered edge could move right now. */
+/* How far the offered edge could move by what room there is. */
 static inline uint32_t window_growth(const struct tcb *t)
 {
     uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
@@ -33,13 +35,29 @@ static inline uint32_t silly_threshold(const struct tcb *t)
     return u32_max(1, u32_min(window_most(t) / 2, t->rcv_mss));
 }
 
+/* What to offer where there is more room: all of it; or, where the peer sends super-segments, what
+ * so many of their usual length fill. At another edge it would cut its last one, and the pieces
+ * would cost a frame and a copy each (base/posted.h). What is kept back comes when a whole one has
+ * been read: RFC 9293 3.8.6.2.2 says how little an edge may move, and this is more. */
+static uint32_t window_whole(const struct tcb *t)
+{
+    const uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
+    const uint32_t room = u32_min(reasm_window(&t->reasm), window_most(t));
+    const uint32_t text = t->env->rcv.posted.want;
+    if (text == 0 || window_most(t) / WHOLE_MIN < text)
+        return room;
+    const uint32_t grain = UINT32_C(1) << t->rcv_wscale;
+    const uint32_t whole = (room - room % text + grain - 1) & ~(grain - 1); /* into the spare */
+    return whole >= offered + silly_threshold(t) ? whole : offered;
+}
+
 uint16_t window_offer(struct tcb *t, bool syn)
 {
     uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
     uint32_t wnd = offered;
     /* RFC 9293 3.8.6.2.2 (MUST-39): the edge moves by at least a segment or half the buffer. */
     if (!t->fin_received && window_growth(t) >= silly_threshold(t))
-        wnd = reasm_window(&t->reasm);
+        wnd = window_whole(t);
     if (syn) {
         /* RFC 7323 2.2 (MUST): the window of a SYN is never scaled. RFC 9293 3.8.6 (SHLD-14): sent
          * again it offers no less, whatever limit its user has set since; with Fast Open more may
@@ -72,8 +90,10 @@ bool window_update_is_due(const struct tcb *t)
     if (growth < silly_threshold(t))
         return false;
     /* A peer with room left hears of more with the ACKs it gets anyway. */
-    return growth >= window_most(t) / 2 ||
-           seq_len(t->rcv_adv, t->rcv_nxt) < u32_min(2u * t->rcv_mss, window_most(t) / 2);
+    const uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
+    if (growth < window_most(t) / 2 && offered >= u32_min(2u * t->rcv_mss, window_most(t) / 2))
+        return false;
+    return t->env->rcv.posted.want == 0 || window_whole(t) > offered;
 }
 
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from stack.far import MSS, NOW, Far
 from usertcp import _binding
 from usertcp._errors import Code
+from usertcp._info import ConnectionInfo
+from usertcp.streams import StreamOption
 from usertcp.testing.packets import ACK, Options
 
 USUAL = 20 * MSS
@@ -58,11 +60,17 @@ class Sender(Far):
             pass
         assert self.read == self.nxt
 
-    def warm_up(self) -> None:
+    def warm_up(self, size: int = USUAL) -> None:
         """As many usual texts as it takes until buffers are posted."""
         for _ in range(12):
-            self.next()
+            self.next(size)
             self.drain()
+
+    @property
+    def offered(self) -> int:
+        info = self.raw.info(self.handle)
+        assert isinstance(info, ConnectionInfo)
+        return info.rcv_wnd
 
     @property
     def kept(self) -> int:
@@ -232,6 +240,80 @@ def test_an_interrupt_leaves_no_memory_behind_that_is_still_used(monkeypatch: py
         far.next()
     far.drain()
     assert all(not any(w) for w in waste)
+    far.raw.free()
+
+
+lengths = pytest.mark.parametrize("size", [40_000, 50_008], ids=["grains", "no grains"])
+"""Of the window field, which counts in units of 64 bytes here."""
+
+
+@lengths
+def test_the_window_ends_where_a_usual_text_does(size: int):
+    """Whatever is unread: a sender at the window's edge need not cut its super-segments.
+
+    RFC 9293 3.8.6 (SHLD-14): the edge never moves left.
+    """
+    far, chance = Sender(), random.Random(2)
+    far.warm_up(size)
+    edge = 0
+    for _ in range(300):
+        if far.offered >= size and chance.random() < 0.4:
+            far.next(size)
+        else:
+            far.receives(chance.choice([500, MSS, size, size, 1 << 16]))
+        assert far.offered % size < MSS
+        assert far.nxt + far.offered >= edge
+        edge = far.nxt + far.offered
+    far.drain()
+    far.next(size)
+    _, limit = far.raw.get_option(far.handle, StreamOption.RCV_LIMIT)
+    assert far.offered > limit - 2 * size
+    far.raw.free()
+
+
+@lengths
+def test_a_full_window_opens_by_a_whole_text(size: int):
+    """RFC 9293 3.8.6.2.2 (MUST-39), and no update that opens nothing."""
+    far = Sender()
+    far.warm_up(size)
+    while far.offered >= size:
+        far.next(size)
+    assert far.offered < MSS
+    far.frames()
+    begun = far.read
+    while not (frames := far.frames()):
+        far.receives(MSS)
+    assert len(frames) == 1
+    assert far.read - begun <= size
+    assert 0 <= far.offered - size < MSS
+    far.raw.free()
+
+
+def test_the_end_of_a_text_close_by_is_no_reason_to_move():
+    """RFC 9293 3.8.6.2.2 (MUST-39): 300 bytes, where segments have 1000."""
+    size = 40_000
+    far = Sender()
+    far.warm_up(size)
+    far.next(size)
+    edge = far.nxt + far.offered
+    far.frames()
+    for _ in range(2):  # the second of them is acknowledged
+        far.next(150)
+    assert far.frames()
+    assert far.nxt + far.offered - edge < 64
+    far.raw.free()
+
+
+def test_a_window_of_few_texts_is_offered_whole():
+    far = Sender()
+    far.warm_up()
+    limit = 3 * USUAL + MSS // 2
+    assert far.raw.set_option(far.handle, StreamOption.RCV_LIMIT, limit, NOW) == 0
+    while far.offered > limit:
+        far.next()
+        far.drain()
+    far.next()
+    assert abs(far.offered - (limit - USUAL)) < 64
     far.raw.free()
 
 
