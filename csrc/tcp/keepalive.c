@@ -19,6 +19,7 @@ void keepalive_set(struct tcb *t, bool on, ns_t now)
     if (k->heard == 0)
         k->heard = now;
     k->asked = 0;
+    on = on && t->state != TCP_CLOSED && t->state != TCP_TIME_WAIT; /* an ended one has no timers */
     k->deadline = on ? time_after(k->heard, k->idle_ms * NS_PER_MS) : TIME_NEVER;
 }
 

@@ -3,6 +3,7 @@
 import pytest
 
 from support.states import reach
+from usertcp._events import NEVER
 from usertcp.testing import Peer
 
 HOUR = 3600.0
@@ -130,3 +131,16 @@ def test_values_out_of_range(peer: Peer, name: str, value: int):
     with pytest.raises(Exception, match="INVALID"):
         connection.set_option(name, value)
     assert connection.get_option(name) == before
+
+
+def test_a_connection_that_has_ended_has_no_timer(peer: Peer):
+    peer.establish()
+    asks(peer)
+    connection = peer.app.connection
+    assert connection is not None
+    assert connection.info.deadline_ns != NEVER
+    peer.sends("RST", seq=1)
+    assert peer.app.state == "CLOSED"
+    asks(peer)
+    assert connection.info.deadline_ns == NEVER
+    assert connection.get_option("keepalive") == 0
