@@ -93,7 +93,7 @@ bool window_update_is_due(const struct tcb *t)
     const uint32_t offered = seq_len(t->rcv_adv, t->rcv_nxt);
     if (growth < window_most(t) / 2 && offered >= u32_min(2u * t->rcv_mss, window_most(t) / 2))
         return false;
-    return t->env->rcv.posted.want == 0 || window_whole(t) > offered;
+    return window_whole(t) > offered;
 }
 
 bool window_take(struct tcb *t, seq32 seq, seq32 ack, uint16_t field)
